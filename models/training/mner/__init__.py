@@ -1,0 +1,1 @@
+"""Training package of mner-stream: makes the bundles that the worker runs."""

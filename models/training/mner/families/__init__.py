@@ -1,0 +1,1 @@
+"""Model families: one file each, which reads like its paper."""

@@ -1,0 +1,98 @@
+/**
+ * The one table of errors: every code that a user can meet, in a dead letter, a log line or on the way out.
+ *
+ * The class says what the worker does about it:
+ * - `poison`: the record itself is at fault; it goes to the dead-letter topic and its lane goes on.
+ * - `retryable`: the world is at fault and may recover; the lane waits, backs off and tries again.
+ * - `fatal`: nothing sensible can follow; the process ends with the exit code of the table.
+ * - `degraded`: the worker goes on without the part that failed, and says so.
+ */
+export const ERRORS = {
+  // The tweet
+  bad_json: poison('The value is not JSON.', 'Look at the bytes in the dead letter; fix the producer.'),
+  bad_utf8: poison('The value is not UTF-8.', 'Send JSON in UTF-8.'),
+  too_deep: poison('The JSON is nested more deeply than any tweet.', 'Send one tweet per record, in a known shape.'),
+  unknown_shape: poison('The JSON has none of the three known shapes of a tweet.', 'See the input section of the README.'),
+  no_id: poison('The tweet has no id.', 'Send `id` (or `id_str`).'),
+  no_text: poison('The tweet has no text.', 'Send `text`; an empty text is fine.'),
+  text_too_long: poison('The text is longer than 25,000 characters.', 'No tweet is; split or cut the text.'),
+  inference_poison: poison('The model cannot process this tweet.', 'Report it with the model bundle and its version.'),
+  output_too_large: poison(
+    'The result is larger than the output topic accepts.',
+    'Raise `max.message.bytes` of the output topic.',
+  ),
+
+  // Set-up
+  bad_config: fatal(2, 'The configuration is not valid.', 'Correct the field that the message names.'),
+  bad_input: fatal(2, 'The command cannot use what it was given.', 'Correct the argument that the message names.'),
+  bad_bundle: fatal(3, 'The model bundle is missing, incomplete or altered.', 'Run `mner bundle verify`.'),
+  provider_unavailable: fatal(
+    3,
+    'The execution provider cannot start here.',
+    'Install its driver, or set `MNER_PROVIDERS=cpu`.',
+  ),
+  inference_unavailable: fatal(3, 'The inference process keeps failing.', 'Look at the log lines before this one.'),
+  port_in_use: fatal(2, 'The HTTP port is taken.', 'Choose another with `MNER_HTTP_PORT`.'),
+  missing_tool: fatal(2, 'A program that this command needs is not installed.', 'Install what the message names.'),
+
+  // The wire
+  broker_unreachable: fatal(4, 'No Kafka broker answers.', 'Check `MNER_BROKERS` and that Kafka runs.'),
+  broker_unavailable: retryable('Kafka does not answer for now.', 'Wait; the lane tries again.'),
+  topic_missing: fatal(4, 'A topic does not exist.', 'Create it: `mner topics --create`.'),
+  not_authorised: fatal(4, 'The broker refuses access.', 'Grant the rights that docs/operations.md lists.'),
+  authentication_failed: fatal(4, 'The broker refuses the credentials.', 'Check the user, the password and the mechanism.'),
+  consumer_crashed: fatal(5, 'The Kafka consumer stopped for good.', 'Restart the worker; nothing was lost.'),
+  drain_timed_out: fatal(6, 'Work was still in flight when the drain deadline passed.', 'It is redone by the next worker.'),
+
+  // The cache
+  cache_unreachable: fatal(4, 'Redis does not answer.', 'Check `MNER_REDIS_URL`, or set it to `none` to run without.'),
+  cache_unavailable: degraded('Redis does not answer for now.', 'The worker goes on with live fetches.'),
+
+  // Our own fault
+  internal: fatal(70, 'This is a defect of mner-stream.', 'Please report it with the message.'),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export type ErrorClass = 'retryable' | 'poison' | 'fatal' | 'degraded';
+
+interface ErrorEntry {
+  readonly class: ErrorClass;
+  readonly cause: string;
+  readonly remedy: string;
+  /** Exit code of the process; only fatal errors end it. */
+  readonly exit: number;
+}
+
+/** An error with a code from {@link ERRORS}. Its message is one sentence for people and never holds a tweet's text or a secret. */
+export class MnerError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string = ERRORS[code].cause, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'MnerError';
+    this.code = code;
+  }
+
+  get class(): ErrorClass {
+    return ERRORS[this.code].class;
+  }
+}
+
+/** Gives any thrown thing a code: an {@link MnerError} as it is, everything else as `internal`. */
+export function asMnerError(error: unknown): MnerError {
+  if (error instanceof MnerError) return error;
+  return new MnerError('internal', error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+function poison(cause: string, remedy: string): ErrorEntry & { class: 'poison' } {
+  return { class: 'poison', cause, remedy, exit: 1 };
+}
+function retryable(cause: string, remedy: string): ErrorEntry & { class: 'retryable' } {
+  return { class: 'retryable', cause, remedy, exit: 1 };
+}
+function degraded(cause: string, remedy: string): ErrorEntry & { class: 'degraded' } {
+  return { class: 'degraded', cause, remedy, exit: 1 };
+}
+function fatal(exit: number, cause: string, remedy: string): ErrorEntry & { class: 'fatal' } {
+  return { class: 'fatal', cause, remedy, exit };
+}

@@ -1,0 +1,69 @@
+/** What became of a tweet's picture. Anything but `used` means that the tweet was read as text only. */
+export const IMAGE_STATUSES = [
+  'used',
+  'none',
+  'unreachable',
+  'refused',
+  'not_found',
+  'too_large',
+  'unreadable',
+  'timed_out',
+  'rate_limited',
+  'skipped',
+] as const;
+export type ImageStatus = (typeof IMAGE_STATUSES)[number];
+
+/** A photo of a tweet: where it is, or its bytes in base64, and how its author describes it. */
+export interface Photo {
+  readonly url?: string;
+  readonly data?: string;
+  readonly altText?: string;
+}
+
+/** What the vision encoder sees in a picture. Float16 values travel as their bits. Shapes stand in docs/bundles.md. */
+export interface Features {
+  readonly grid: Uint16Array;
+  readonly embedding: Uint16Array;
+  /** The best tags, best first. */
+  readonly tags: readonly { readonly tag: number; readonly score: number }[];
+  /** At most five, best first; the box as x0, y0, x1, y1 in shares of width and height. */
+  readonly objects: readonly {
+    readonly class: number;
+    readonly score: number;
+    readonly box: readonly [number, number, number, number];
+  }[];
+}
+
+/** One look at a tweet's picture. */
+export type Look =
+  | { readonly status: 'used'; readonly cache: 'hit' | 'miss'; readonly features: Features }
+  | { readonly status: Exclude<ImageStatus, 'used'>; readonly cache: 'hit' | 'miss' | null };
+
+/** The port to where pictures come from. Adapters: `fetch/http.ts` (undici, under the address policy) and `fetch/memory.ts`. */
+export interface Origin {
+  /** Never throws for what an origin does: every failure is a status. */
+  fetch(url: string, signal: AbortSignal): Promise<Fetched>;
+  stop(): Promise<void>;
+}
+
+export type Fetched =
+  | { readonly status: 'ok'; readonly bytes: Buffer }
+  | {
+      readonly status: Extract<
+        ImageStatus,
+        'unreachable' | 'refused' | 'not_found' | 'too_large' | 'unreadable' | 'timed_out' | 'rate_limited'
+      >;
+      /** One sentence for people, without the URL's query. */
+      readonly detail: string;
+    };
+
+/** The port to the fleet's memory of pictures. Adapters: `cache/redis.ts` (ioredis) and `cache/memory.ts`. */
+export interface Cache {
+  /** Checks that the store answers. @throws MnerError `cache_unreachable` */
+  connect(): Promise<void>;
+  /** Values in the order of the keys, null for a miss. A store that fails answers with misses and reports itself degraded. */
+  getMany(keys: readonly string[]): Promise<(Buffer | null)[]>;
+  /** Writes without waiting for the store longer than its own deadline; a failed write is counted, never thrown. */
+  set(key: string, value: Buffer, ttlSeconds: number): Promise<void>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,31 @@
+/** Element types that cross the port. A float16 travels as its 16 bits. */
+export type TensorData =
+  | { readonly type: 'float32'; readonly data: Float32Array }
+  | { readonly type: 'float16'; readonly data: Uint16Array }
+  | { readonly type: 'int64'; readonly data: BigInt64Array }
+  | { readonly type: 'uint8'; readonly data: Uint8Array };
+
+export type Tensor = TensorData & { readonly dims: readonly number[] };
+
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+/** A model for the host: its name in requests, and the graph's file. */
+export interface HostedModel {
+  readonly name: string;
+  readonly path: string;
+}
+
+/**
+ * The port to where ONNX sessions live. Adapters: `host-process.ts` (a child process; a native crash takes no consumer
+ * out of its group) and `host-local.ts` (this process). Both pass test/inference/host-conformance.ts.
+ */
+export interface InferenceHost {
+  /** Loads every model. @throws MnerError `bad_bundle`, `provider_unavailable` */
+  start(): Promise<void>;
+  /** The execution provider that runs, known once started. */
+  readonly provider: string;
+  /** One call of one model; calls run one after the other. @throws MnerError `inference_poison` when the graph refuses the feeds */
+  run(model: string, feeds: Tensors): Promise<Tensors>;
+  /** Ends what runs, releases the sessions. Safe to call twice, and before `start`. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,20 @@
+import type { MnerError } from '../errors.js';
+import type { Headers, InputRecord } from './port.js';
+
+/** What became of one input record. Every record has exactly one outcome. */
+export type Outcome =
+  /** Goes to the output topic; a null value is a tombstone. `mentions` go to the mentions topic where one is set. */
+  | {
+      readonly kind: 'output';
+      readonly value: Buffer | null;
+      readonly headers: Headers;
+      readonly mentions?: readonly { readonly key: Buffer; readonly value: Buffer }[];
+    }
+  /** Goes to the dead-letter topic with its own bytes. */
+  | { readonly kind: 'dead_letter'; readonly error: MnerError };
+
+/**
+ * The whole way of one record, from bytes to outcome. Poison comes back as a dead letter, not as an exception; it
+ * throws only for errors of the classes `retryable` and `fatal`.
+ */
+export type Process = (record: InputRecord, signal: AbortSignal) => Promise<Outcome>;

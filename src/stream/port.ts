@@ -1,0 +1,96 @@
+import type { MnerError } from '../errors.js';
+
+/** Record headers in their order; a name may repeat. */
+export type Headers = readonly (readonly [name: string, value: Buffer])[];
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** A record as it was read. */
+export interface InputRecord extends TopicPartition {
+  readonly offset: bigint;
+  readonly key: Buffer | null;
+  /** Null for a tombstone. */
+  readonly value: Buffer | null;
+  readonly headers: Headers;
+  /** Milliseconds since 1970, as the broker has it. */
+  readonly timestamp: number;
+}
+
+/** A record to write; its partition is always set by us, never by a partitioner. */
+export interface OutputRecord {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers: Headers;
+}
+
+/** The next offset to read of a partition: one past the last record whose outcome is acknowledged. */
+export interface CommitOffset extends TopicPartition {
+  readonly offset: bigint;
+}
+
+/**
+ * The port to a log with partitions, offsets and consumer groups. Adapters: `kafka/` (kafkajs) and `memory.ts`; both
+ * pass test/stream/broker-conformance.ts.
+ */
+export interface Broker {
+  /** Checks that a broker answers. @throws MnerError `broker_unreachable`, `authentication_failed` */
+  connect(): Promise<void>;
+  /** Names of the existing topics among `names`, with their number of partitions. */
+  partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /** Creates what is missing; leaves what exists. Returns the names that it created. */
+  createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
+  /** End offsets (the next offset to be written) and committed offsets (null: none) of a group, for lag. */
+  offsets(topic: string, group: string): Promise<readonly { partition: number; end: bigint; committed: bigint | null }[]>;
+  consumer(options: ConsumerOptions): Consumer;
+  producer(): Promise<Producer>;
+  /** Closes everything that was opened from this broker. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+export interface ConsumerOptions {
+  readonly topics: readonly string[];
+  readonly group: string;
+  /** Where a group without a committed offset begins. @default 'earliest' */
+  readonly from?: 'earliest' | 'latest';
+  /** @default 30000 */
+  readonly sessionTimeoutMs?: number;
+  /** Bytes fetched at once from one partition. @default 1048576 */
+  readonly maxBytesPerPartition?: number;
+}
+
+export interface ConsumerHandlers {
+  /** The group has given us these partitions, and only these; whatever we held before is void. May be empty. */
+  assigned(partitions: readonly TopicPartition[]): void;
+  /** A rebalance began: nothing may be committed until `assigned` comes again. */
+  revoked(): void;
+  /**
+   * Records of one partition, in order. The consumer fetches the next ones once this resolves, so it must resolve
+   * quickly: it hands over, it does not wait for outcomes.
+   */
+  records(records: readonly InputRecord[]): Promise<void>;
+  /** The consumer stopped for good and cannot go on. */
+  failed(error: MnerError): void;
+}
+
+export interface Consumer {
+  /** Joins the group; resolves when the first assignment has come. @throws MnerError `topic_missing` and the wire's codes */
+  start(handlers: ConsumerHandlers): Promise<void>;
+  pause(partitions: readonly TopicPartition[]): void;
+  resume(partitions: readonly TopicPartition[]): void;
+  /** @throws MnerError `broker_unavailable` when the commit did not happen, or may not have */
+  commit(offsets: readonly CommitOffset[]): Promise<void>;
+  /** Leaves the group. Safe to call twice, and before `start`. */
+  stop(): Promise<void>;
+}
+
+export interface Producer {
+  /**
+   * Writes records to one partition in this order; resolves when all in-sync replicas have them.
+   * @throws MnerError `output_too_large`, `topic_missing`, `not_authorised`, `broker_unavailable`
+   */
+  send(to: TopicPartition, records: readonly OutputRecord[]): Promise<void>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,59 @@
+/**
+ * Everything that the worker tells about itself, as typed events. Business code emits; only this room knows metrics and
+ * logs. No event carries a tweet's text or a full URL.
+ */
+export type Event =
+  | { readonly type: 'tweet'; readonly outcome: 'output' | 'dead_letter' | 'tombstone' }
+  | { readonly type: 'dead_letter'; readonly code: string }
+  | { readonly type: 'entities'; readonly types: readonly string[] }
+  | { readonly type: 'end_to_end'; readonly seconds: number }
+  | { readonly type: 'stage'; readonly stage: Stage; readonly seconds: number }
+  | {
+      readonly type: 'batch';
+      readonly tweets: number;
+      /** Pieces without padding. */
+      readonly tokens: number;
+      /** Padding pieces among all pieces, 0 to 1. */
+      readonly padding: number;
+    }
+  | { readonly type: 'queued'; readonly tweets: number }
+  | { readonly type: 'inflight'; readonly bytes: number }
+  | { readonly type: 'image_cache'; readonly result: 'hit' | 'miss' | 'negative' | 'corrupt' | 'error' }
+  | { readonly type: 'image_fetch'; readonly outcome: string }
+  | { readonly type: 'relevance'; readonly value: number }
+  | {
+      readonly type: 'lane';
+      readonly topic: string;
+      readonly partition: number;
+      /** Age of the oldest record that has no acknowledged outcome; 0 when there is none. */
+      readonly oldestSeconds: number;
+      readonly lag: number;
+    }
+  | { readonly type: 'lane_lost'; readonly topic: string; readonly partition: number }
+  | { readonly type: 'paused'; readonly partitions: number }
+  | { readonly type: 'rebalance' }
+  | { readonly type: 'inference_restart' }
+  | { readonly type: 'degraded'; readonly reason: 'cache' | 'provider'; readonly on: boolean }
+  | { readonly type: 'model'; readonly bundle: string; readonly version: string; readonly provider: string }
+  /** Something for people to read, not counted. */
+  | { readonly type: 'note'; readonly level: 'info' | 'warn' | 'error'; readonly message: string; readonly detail?: object };
+
+export const STAGES = [
+  'parse',
+  'cache_get',
+  'fetch',
+  'decode_image',
+  'image_features',
+  'tokenize',
+  'queue',
+  'inference',
+  'crf',
+  'publish',
+  'commit',
+] as const;
+export type Stage = (typeof STAGES)[number];
+
+export type Emit = (event: Event) => void;
+
+/** For where nobody listens. */
+export const silent: Emit = () => {};
