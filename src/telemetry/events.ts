@@ -32,11 +32,17 @@ export type Event =
   | { readonly type: 'lane_lost'; readonly topic: string; readonly partition: number }
   | { readonly type: 'paused'; readonly partitions: number }
   | { readonly type: 'rebalance' }
+  | { readonly type: 'transaction'; readonly result: 'committed' | 'aborted' | 'unknown' }
   | { readonly type: 'inference_restart' }
   | { readonly type: 'degraded'; readonly reason: 'cache' | 'provider'; readonly on: boolean }
   | { readonly type: 'model'; readonly bundle: string; readonly version: string; readonly provider: string }
   /** Something for people to read, not counted. */
-  | { readonly type: 'note'; readonly level: 'info' | 'warn' | 'error'; readonly message: string; readonly detail?: object };
+  | {
+      readonly type: 'note';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly detail?: object;
+    };
 
 export const STAGES = [
   'parse',

@@ -1,0 +1,114 @@
+import type { Config } from './schema.js';
+
+/** A rule that no single field can break. */
+export interface Law {
+  /** In short, for the reference page. */
+  readonly rule: string;
+  /** Goes on after "since". */
+  readonly reason: string;
+  /** What is wrong, naming fields and values; undefined when the law holds. */
+  readonly broken: (config: Config) => string | undefined;
+}
+
+type NumberKey = { [K in keyof Config]: Config[K] extends number ? K : never }[keyof Config];
+
+export const LAWS: readonly Law[] = [
+  less(
+    'drain_timeout_ms',
+    'session_timeout_ms',
+    'the group would give the partitions to another worker while this one still drains them',
+  ),
+  less('commit_every_ms', 'session_timeout_ms', 'a commit must come while the group still takes this worker for alive'),
+  less('batch_deadline_ms', 'drain_timeout_ms', 'a drain must outlast the last batch'),
+  {
+    rule: '`image_fetch_timeout_ms` ≤ `image_budget_ms`',
+    reason: 'no tweet would wait for the end of such a fetch',
+    broken: ({ image_fetch_timeout_ms: fetch, image_budget_ms: budget }) =>
+      fetch > budget
+        ? `image_fetch_timeout_ms (${fetch}) must not be more than image_budget_ms (${budget})`
+        : undefined,
+  },
+  {
+    rule: 'No two topics have one name',
+    reason: 'the worker would read what it writes, or mix records of two kinds',
+    broken: sameTopic,
+  },
+  {
+    rule: '`kafka_sasl_mechanism`, `kafka_sasl_username` and `kafka_sasl_password` are set together',
+    reason: 'one says nothing without the others',
+    broken: (config) => {
+      const keys = ['kafka_sasl_mechanism', 'kafka_sasl_username', 'kafka_sasl_password'] as const;
+      const missing = keys.filter((key) => config[key] === null);
+      return missing.length === 0 || missing.length === keys.length
+        ? undefined
+        : `${and(keys.filter((key) => config[key] !== null))} must not be set without ${and(missing)}`;
+    },
+  },
+  {
+    rule: '`kafka_ssl_cert_file` and `kafka_ssl_key_file` are set together',
+    reason: 'a certificate proves nothing without its key',
+    broken: ({ kafka_ssl_cert_file: cert, kafka_ssl_key_file: key }) => {
+      if ((cert === null) === (key === null)) return undefined;
+      return cert === null
+        ? 'kafka_ssl_key_file must not be set without kafka_ssl_cert_file'
+        : 'kafka_ssl_cert_file must not be set without kafka_ssl_key_file';
+    },
+  },
+  {
+    rule: 'The TLS files need `kafka_ssl`',
+    reason: 'the connection would not be encrypted, although a file for that is named',
+    broken: (config) => {
+      const named = (['kafka_ssl_ca_file', 'kafka_ssl_cert_file', 'kafka_ssl_key_file'] as const).find(
+        (key) => config[key] !== null,
+      );
+      return named !== undefined && !config.kafka_ssl ? `${named} must not be set while kafka_ssl is false` : undefined;
+    },
+  },
+  {
+    rule: '`delivery` is `at_least_once`',
+    reason: 'exactly-once delivery is not in this version',
+    broken: ({ delivery }) =>
+      delivery === 'exactly_once' ? 'delivery must be at_least_once, not exactly_once' : undefined,
+  },
+  {
+    rule: '`ocr` is `off`',
+    reason: 'reading the words in pictures is not in this version',
+    broken: ({ ocr }) => (ocr === 'on' ? 'ocr must be off, not on' : undefined),
+  },
+];
+
+/** One sentence for each law that the configuration breaks. */
+export function brokenLaws(config: Config): string[] {
+  return LAWS.flatMap((law) => {
+    const broken = law.broken(config);
+    return broken === undefined ? [] : [`${broken}, since ${law.reason}.`];
+  });
+}
+
+function less(small: NumberKey, large: NumberKey, reason: string): Law {
+  return {
+    rule: `\`${small}\` < \`${large}\``,
+    reason,
+    broken: (config) =>
+      config[small] < config[large]
+        ? undefined
+        : `${small} (${config[small]}) must be less than ${large} (${config[large]})`,
+  };
+}
+
+function sameTopic(config: Config): string | undefined {
+  const keys = ['input_topic', 'output_topic', 'dead_letter_topic', 'mentions_topic', 'replay_topic'] as const;
+  const taken = new Map<string, string>();
+  for (const key of keys) {
+    const name = config[key];
+    if (name === null) continue;
+    const other = taken.get(name);
+    if (other !== undefined) return `${other} and ${key} must not both be "${name}"`;
+    taken.set(name, key);
+  }
+  return undefined;
+}
+
+function and(names: readonly string[]): string {
+  return names.join(' and ');
+}

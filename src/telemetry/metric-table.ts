@@ -1,0 +1,158 @@
+import { ERRORS, type ErrorCode } from '../errors.js';
+import { STAGES } from './events.js';
+
+/** One metric: the table below drives registration and docs/metrics.md. */
+export interface MetricRow {
+  readonly name: `mner_${string}`;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  /** The values of each label, or, in words, what bounds them. */
+  readonly labels?: Readonly<Record<string, readonly string[] | string>>;
+  readonly buckets?: readonly number[];
+}
+
+/** Only a record that is itself at fault becomes a dead letter. */
+const POISON = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => ERRORS[code].class === 'poison');
+
+const LANE = { topic: 'the input topics', partition: 'the partitions that this worker holds' };
+
+export const METRICS = {
+  tweets: {
+    name: 'mner_tweets_total',
+    type: 'counter',
+    help: 'Input records with an acknowledged outcome.',
+    labels: { outcome: ['output', 'dead_letter', 'tombstone'] },
+  },
+  deadLetters: {
+    name: 'mner_dead_letters_total',
+    type: 'counter',
+    help: 'Dead letters by error code (docs/errors.md).',
+    labels: { code: [...POISON, 'internal'] },
+  },
+  entities: {
+    name: 'mner_entities_total',
+    type: 'counter',
+    help: 'Entities found, by type.',
+    labels: { type: 'the types of the model bundle; beyond 16 `other`' },
+  },
+  endToEnd: {
+    name: 'mner_end_to_end_seconds',
+    type: 'histogram',
+    help: "From the input record's timestamp to the acknowledged outcome.",
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800],
+  },
+  stage: {
+    name: 'mner_stage_seconds',
+    type: 'histogram',
+    help: 'Time in each stage of the pipeline.',
+    labels: { stage: STAGES },
+    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  },
+  batchTweets: {
+    name: 'mner_batch_tweets',
+    type: 'histogram',
+    help: 'Tweets in one inference call.',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+  },
+  batchTokens: {
+    name: 'mner_batch_tokens',
+    type: 'histogram',
+    help: 'Tokens in one inference call, without padding.',
+    buckets: [32, 64, 128, 256, 512, 768, 1024, 2048, 4096, 16384, 65536],
+  },
+  batchPadding: {
+    name: 'mner_batch_padding_ratio',
+    type: 'histogram',
+    help: 'Share of padding among the tokens of one inference call.',
+    buckets: [0.01, 0.02, 0.04, 0.08, 0.12, 0.16, 0.25, 0.5, 1],
+  },
+  queued: { name: 'mner_queued_tweets', type: 'gauge', help: 'Tweets that wait for a batch.' },
+  inflight: { name: 'mner_inflight_bytes', type: 'gauge', help: 'Bytes of input in work.' },
+  imageCache: {
+    name: 'mner_image_cache_requests_total',
+    type: 'counter',
+    help: 'Questions to the picture cache, by result; `negative` is a remembered failure.',
+    labels: { result: ['hit', 'miss', 'negative', 'corrupt', 'error'] },
+  },
+  imageFetches: {
+    name: 'mner_image_fetches_total',
+    type: 'counter',
+    help: 'Fetches of pictures, by outcome.',
+    labels: {
+      outcome: [
+        'ok',
+        'unreachable',
+        'refused',
+        'not_found',
+        'too_large',
+        'unreadable',
+        'timed_out',
+        'rate_limited',
+        'other',
+      ],
+    },
+  },
+  relevance: {
+    name: 'mner_image_relevance',
+    type: 'histogram',
+    help: 'Relevance that the gate gave to pictures.',
+    buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
+  },
+  oldest: {
+    name: 'mner_oldest_unprocessed_seconds',
+    type: 'gauge',
+    help: 'Age of the oldest record without an acknowledged outcome; 0 when there is none.',
+    labels: LANE,
+  },
+  lag: {
+    name: 'mner_lag_records',
+    type: 'gauge',
+    help: 'Records between the committed offset and the end of the partition.',
+    labels: LANE,
+  },
+  paused: { name: 'mner_paused_partitions', type: 'gauge', help: 'Partitions that are paused by back-pressure.' },
+  rebalances: { name: 'mner_rebalances_total', type: 'counter', help: 'Rebalances of the group that this worker saw.' },
+  transactions: {
+    name: 'mner_transactions_total',
+    type: 'counter',
+    help: 'Transactions by result; `unknown` when the broker did not answer the end of one. Stays 0 with at-least-once delivery.',
+    labels: { result: ['committed', 'aborted', 'unknown'] },
+  },
+  inferenceRestarts: {
+    name: 'mner_inference_restarts_total',
+    type: 'counter',
+    help: 'Restarts of the inference process.',
+  },
+  degraded: {
+    name: 'mner_degraded',
+    type: 'gauge',
+    help: '1 while the worker goes on without a part that failed.',
+    labels: { reason: ['cache', 'provider'] },
+  },
+  model: {
+    name: 'mner_model_info',
+    type: 'gauge',
+    help: '1 for each model bundle in use.',
+    labels: { bundle: 'the loaded bundles', version: 'one per bundle', provider: 'one per bundle' },
+  },
+} as const satisfies Record<string, MetricRow>;
+
+/** The page docs/metrics.md. */
+export function metricsMarkdown(): string {
+  const rows: MetricRow[] = Object.values(METRICS);
+  const lines = rows.map((row) => {
+    const labels = Object.entries(row.labels ?? {}).map(
+      ([label, values]) => `\`${label}\`: ${typeof values === 'string' ? values : values.join(', ')}`,
+    );
+    return `| \`${row.name}\` | ${row.type} | ${labels.join('; ')} | ${row.help} |`;
+  });
+  return `# Metrics
+
+This page is made from \`src/telemetry/metric-table.ts\`. \`GET /metrics\` serves them in the text format of Prometheus, with those of Node
+itself (\`process_…\`, \`nodejs_…\`). Times are seconds, sizes bytes. Every label is bounded; none holds a text, a URL or an id.
+
+| name | type | labels | meaning |
+|---|---|---|---|
+${lines.join('\n')}
+`;
+}

@@ -1,0 +1,165 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Emit, Event } from './events.js';
+import { METRICS, type MetricRow } from './metric-table.js';
+
+export interface Metrics {
+  /** Counts one event. Throws for a value that is no number. */
+  readonly listener: Emit;
+  /** Media type of {@link Metrics.render}. */
+  readonly contentType: string;
+  /** The text that Prometheus reads. */
+  render(): Promise<string>;
+}
+
+export interface MetricsOptions {
+  /** Adds Node's own metrics. @default true */
+  readonly node?: boolean;
+}
+
+/** Types of entities that get their own series; what a bundle has beyond them is counted as `other`. */
+const MAX_ENTITY_TYPES = 16;
+
+/**
+ * The registry and what fills it. Children of bounded labels are bound ahead, so that an event costs a look-up and an addition,
+ * and start at 0, so that rates are right from the first event.
+ */
+export function createMetrics(options: MetricsOptions = {}): Metrics {
+  const registry = new Registry();
+  if (options.node ?? true) collectDefaultMetrics({ register: registry });
+
+  const tweets = boundCounter(registry, METRICS.tweets, 'outcome');
+  const deadLetters = boundCounter(registry, METRICS.deadLetters, 'code');
+  const imageCache = boundCounter(registry, METRICS.imageCache, 'result');
+  const imageFetches = boundCounter(registry, METRICS.imageFetches, 'outcome');
+  const transactions = boundCounter(registry, METRICS.transactions, 'result');
+  const rebalances = counter(registry, METRICS.rebalances);
+  const inferenceRestarts = counter(registry, METRICS.inferenceRestarts);
+  const entities = entityCounter(registry);
+
+  const endToEnd = histogram(registry, METRICS.endToEnd);
+  const batchTweets = histogram(registry, METRICS.batchTweets);
+  const batchTokens = histogram(registry, METRICS.batchTokens);
+  const batchPadding = histogram(registry, METRICS.batchPadding);
+  const relevance = histogram(registry, METRICS.relevance);
+  const stageHistogram = histogram(registry, METRICS.stage);
+  const stages = new Map(
+    METRICS.stage.labels.stage.map((stage) => {
+      stageHistogram.zero({ stage });
+      return [stage, stageHistogram.labels(stage)];
+    }),
+  );
+
+  const queued = gauge(registry, METRICS.queued);
+  const inflight = gauge(registry, METRICS.inflight);
+  const paused = gauge(registry, METRICS.paused);
+  const oldest = gauge(registry, METRICS.oldest);
+  const lag = gauge(registry, METRICS.lag);
+  const degraded = gauge(registry, METRICS.degraded);
+  for (const reason of METRICS.degraded.labels.reason) degraded.labels(reason).set(0);
+  const model = gauge(registry, METRICS.model);
+  const models = new Map<string, Extract<Event, { type: 'model' }>>();
+
+  const listener: Emit = (event) => {
+    switch (event.type) {
+      case 'stage':
+        return stages.get(event.stage)?.observe(event.seconds);
+      case 'tweet':
+        return tweets(event.outcome);
+      case 'end_to_end':
+        return endToEnd.observe(event.seconds);
+      case 'entities':
+        for (const type of event.types) entities(type);
+        return;
+      case 'inflight':
+        return inflight.set(event.bytes);
+      case 'queued':
+        return queued.set(event.tweets);
+      case 'image_cache':
+        return imageCache(event.result);
+      case 'image_fetch':
+        return imageFetches(event.outcome);
+      case 'relevance':
+        return relevance.observe(event.value);
+      case 'batch':
+        batchTweets.observe(event.tweets);
+        batchTokens.observe(event.tokens);
+        return batchPadding.observe(event.padding);
+      case 'dead_letter':
+        return deadLetters(event.code);
+      case 'lane': {
+        const partition = String(event.partition);
+        oldest.labels(event.topic, partition).set(event.oldestSeconds);
+        return lag.labels(event.topic, partition).set(event.lag);
+      }
+      case 'lane_lost': {
+        const partition = String(event.partition);
+        oldest.remove(event.topic, partition);
+        return lag.remove(event.topic, partition);
+      }
+      case 'paused':
+        return paused.set(event.partitions);
+      case 'rebalance':
+        return rebalances.inc();
+      case 'transaction':
+        return transactions(event.result);
+      case 'inference_restart':
+        return inferenceRestarts.inc();
+      case 'degraded':
+        return degraded.labels(event.reason).set(event.on ? 1 : 0);
+      case 'model': {
+        // A bundle has one series: a new version takes the place of the old one.
+        const old = models.get(event.bundle);
+        if (old) model.remove(old.bundle, old.version, old.provider);
+        models.set(event.bundle, event);
+        return model.labels(event.bundle, event.version, event.provider).set(1);
+      }
+      case 'note':
+        return;
+    }
+  };
+  return { listener, contentType: registry.contentType, render: () => registry.metrics() };
+}
+
+function settings(registry: Registry, row: MetricRow) {
+  return { name: row.name, help: row.help, labelNames: Object.keys(row.labels ?? {}), registers: [registry] };
+}
+
+function counter(registry: Registry, row: MetricRow): Counter {
+  return new Counter(settings(registry, row));
+}
+
+function gauge(registry: Registry, row: MetricRow): Gauge {
+  return new Gauge(settings(registry, row));
+}
+
+function histogram(registry: Registry, row: MetricRow): Histogram {
+  return new Histogram({ ...settings(registry, row), buckets: [...(row.buckets ?? [])] });
+}
+
+/** A counter with one label of known values; the last of them stands for values that nobody foresaw. */
+function boundCounter<L extends string>(
+  registry: Registry,
+  row: MetricRow & { readonly labels: Readonly<Record<L, readonly string[]>> },
+  label: L,
+): (value: string) => void {
+  const whole = counter(registry, row);
+  const values = row.labels[label];
+  const children = new Map(values.map((value) => [value, whole.labels(value)]));
+  for (const child of children.values()) child.inc(0);
+  const other = children.get(values.at(-1)!)!;
+  return (value) => (children.get(value) ?? other).inc();
+}
+
+function entityCounter(registry: Registry): (type: string) => void {
+  const whole = counter(registry, METRICS.entities);
+  const children = new Map<string, Counter.Internal>();
+  return (type) => {
+    const name = children.has(type) || children.size < MAX_ENTITY_TYPES ? type : 'other';
+    let child = children.get(name);
+    if (!child) {
+      child = whole.labels(name);
+      children.set(name, child);
+    }
+    child.inc();
+  };
+}

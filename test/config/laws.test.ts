@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { brokenLaws, LAWS } from '#mner/config/laws.js';
+import { loadConfig } from '#mner/config/load.js';
+import type { Config } from '#mner/config/schema.js';
+
+const { config } = loadConfig({ env: {} });
+
+test('the defaults break no law', () => {
+  expect(brokenLaws(config)).toEqual([]);
+});
+
+const cases: [Partial<Config>, string][] = [
+  [
+    { drain_timeout_ms: 30_000 },
+    'drain_timeout_ms (30000) must be less than session_timeout_ms (30000), since the group would give the partitions to another worker while this one still drains them.',
+  ],
+  [
+    { commit_every_ms: 60_000 },
+    'commit_every_ms (60000) must be less than session_timeout_ms (30000), since a commit must come while the group still takes this worker for alive.',
+  ],
+  [
+    { batch_deadline_ms: 300, drain_timeout_ms: 200 },
+    'batch_deadline_ms (300) must be less than drain_timeout_ms (200), since a drain must outlast the last batch.',
+  ],
+  [
+    { image_fetch_timeout_ms: 9000 },
+    'image_fetch_timeout_ms (9000) must not be more than image_budget_ms (8000), since no tweet would wait for the end of such a fetch.',
+  ],
+  [
+    { output_topic: 'tweets' },
+    'input_topic and output_topic must not both be "tweets", since the worker would read what it writes, or mix records of two kinds.',
+  ],
+  [
+    { replay_topic: 'tweets.dead' },
+    'dead_letter_topic and replay_topic must not both be "tweets.dead", since the worker would read what it writes, or mix records of two kinds.',
+  ],
+  [
+    { kafka_sasl_mechanism: 'plain' },
+    'kafka_sasl_mechanism must not be set without kafka_sasl_username and kafka_sasl_password, since one says nothing without the others.',
+  ],
+  [
+    { kafka_ssl: true, kafka_ssl_cert_file: 'c.pem' },
+    'kafka_ssl_cert_file must not be set without kafka_ssl_key_file, since a certificate proves nothing without its key.',
+  ],
+  [
+    { kafka_ssl_ca_file: 'ca.pem' },
+    'kafka_ssl_ca_file must not be set while kafka_ssl is false, since the connection would not be encrypted, although a file for that is named.',
+  ],
+  [
+    { delivery: 'exactly_once' },
+    'delivery must be at_least_once, not exactly_once, since exactly-once delivery is not in this version.',
+  ],
+  [{ ocr: 'on' }, 'ocr must be off, not on, since reading the words in pictures is not in this version.'],
+];
+
+test.each(cases)('%o is refused with its reason', (change, message) => {
+  expect(brokenLaws({ ...config, ...change })).toEqual([message]);
+});
+
+test('every law has a case above', () => {
+  const reasons = cases.map(([, message]) => message);
+  for (const { reason } of LAWS) expect(reasons.some((message) => message.includes(reason))).toBe(true);
+});
