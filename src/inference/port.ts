@@ -1,3 +1,5 @@
+import type { Signature } from './manifest.js';
+
 /** Element types that cross the port. A float16 travels as its 16 bits. */
 export type TensorData =
   | { readonly type: 'float32'; readonly data: Float32Array }
@@ -9,10 +11,12 @@ export type Tensor = TensorData & { readonly dims: readonly number[] };
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
-/** A model for the host: its name in requests, and the graph's file. */
+/** A model for the host: its name in requests, the graph's file, and what its inputs and outputs must be. */
 export interface HostedModel {
   readonly name: string;
   readonly path: string;
+  readonly inputs?: Signature;
+  readonly outputs?: Signature;
 }
 
 /**
@@ -20,11 +24,16 @@ export interface HostedModel {
  * out of its group) and `host-local.ts` (this process). Both pass test/inference/host-conformance.ts.
  */
 export interface InferenceHost {
-  /** Loads every model. @throws MnerError `bad_bundle`, `provider_unavailable` */
+  /** Loads every model. @throws MnerError `bad_bundle`, `provider_unavailable`, `inference_unavailable` */
   start(): Promise<void>;
   /** The execution provider that runs, known once started. */
   readonly provider: string;
-  /** One call of one model; calls run one after the other. @throws MnerError `inference_poison` when the graph refuses the feeds */
+  /**
+   * One call of one model; calls run one after the other.
+   *
+   * @throws MnerError `inference_poison` when the graph refuses the feeds or they crash it, `inference_unavailable` when there is
+   * no host to run them (not started, stopped, or it keeps failing)
+   */
   run(model: string, feeds: Tensors): Promise<Tensors>;
   /** Ends what runs, releases the sessions. Safe to call twice, and before `start`. */
   stop(): Promise<void>;

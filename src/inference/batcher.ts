@@ -1,0 +1,131 @@
+import { type Clock, systemClock, type Timer } from '../clock.js';
+import { asMnerError, MnerError } from '../errors.js';
+import { type Emit, silent } from '../telemetry/events.js';
+import { type Batch, createBatchQueue } from './batch-queue.js';
+
+export interface BatcherOptions<Item, Result> {
+  /** Runs one batch: a result or an error for each item, in their order. @throws MnerError when the batch as a whole failed */
+  readonly run: (items: readonly Item[]) => Promise<readonly (Result | MnerError)[]>;
+  readonly clock?: Clock;
+  readonly emit?: Emit;
+  /** Most pieces of a batch, padding included. @default 1024 */
+  readonly tokenBudget?: number;
+  /** Longest wait for a batch to fill, from the item's arrival, in ms. @default 20 */
+  readonly deadlineMs?: number;
+  /** Most padding that a batch takes in for the sake of more rows, as a share. @default 0.08 */
+  readonly maxPadding?: number;
+  /** Batches handed out at once: one runs, the others wait at the host so that it never idles. @default 2 */
+  readonly inFlight?: number;
+}
+
+export interface Batcher<Item, Result> {
+  /** @param pieces the item's length @throws MnerError `inference_poison`, `inference_unavailable` */
+  submit(item: Item, pieces: number): Promise<Result>;
+  /** Items that wait for their batch. */
+  readonly queued: number;
+  /** Runs whatever waits without further delay, then resolves; nothing may be submitted after it. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+interface Entry<Item, Result> {
+  readonly item: Item;
+  readonly arrived: number;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: MnerError) => void;
+}
+
+/** Length-bucketed batches under a budget of pieces and a deadline per item: the driver around {@link createBatchQueue}. */
+export function createBatcher<Item, Result>({
+  run,
+  clock = systemClock,
+  emit = silent,
+  tokenBudget = 1024,
+  deadlineMs = 20,
+  maxPadding = 0.08,
+  inFlight = 2,
+}: BatcherOptions<Item, Result>): Batcher<Item, Result> {
+  const queue = createBatchQueue<Entry<Item, Result>>({ budget: tokenBudget, deadlineMs, maxPadding });
+  let running = 0;
+  let timer: Timer | null = null;
+  let stopping: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
+
+  /** Hands out every batch that may go now, and wakes up when the next one falls due. */
+  const pump = () => {
+    while (running < inFlight) {
+      const batch = stopping ? queue.flush() : queue.take(clock.now(), running === 0 ? 'idle' : 'busy');
+      if (!batch) break;
+      void dispatch(batch);
+    }
+    if (stopping && running === 0 && queue.size === 0) stopping.resolve();
+    // While a batch runs, its end is what wakes the pump: only an idle host waits for a deadline.
+    const due = running === 0 && !stopping ? queue.dueAt() : null;
+    if (due === null || timer) return;
+    timer = clock.after(Math.max(0, due - clock.now()), () => {
+      timer = null;
+      pump();
+    });
+  };
+
+  const dispatch = async (batch: Batch<Entry<Item, Result>>) => {
+    running++;
+    const from = clock.now();
+    for (const { arrived } of batch.items) emit({ type: 'stage', stage: 'queue', seconds: (from - arrived) / 1000 });
+    emit({ type: 'queued', tweets: queue.size });
+    const padded = batch.items.length * batch.longest;
+    emit({ type: 'batch', tweets: batch.items.length, tokens: batch.pieces, padding: 1 - batch.pieces / padded });
+    const results = await attempt(batch.items.map(({ item }) => item));
+    emit({ type: 'stage', stage: 'inference', seconds: (clock.now() - from) / 1000 });
+    running--;
+    // The next batch goes out before anybody works on these results.
+    pump();
+    batch.items.forEach(({ resolve, reject }, i) => {
+      const result = results[i] ?? new MnerError('internal', 'A batch came back with fewer results than items.');
+      if (result instanceof MnerError) reject(result);
+      else resolve(result);
+    });
+  };
+
+  /** A batch that fails is run again one by one, once: only the item that is at fault fails for good. */
+  const attempt = async (items: readonly Item[]): Promise<readonly (Result | MnerError)[]> => {
+    try {
+      return await run(items);
+    } catch (thrown) {
+      const error = asMnerError(thrown);
+      if (error.code !== 'inference_poison' || items.length === 1) return items.map(() => error);
+      const results: (Result | MnerError)[] = [];
+      for (const item of items) {
+        const [result] = await run([item]).catch((alone: unknown) => [asMnerError(alone)]);
+        results.push(result ?? error);
+      }
+      return results;
+    }
+  };
+
+  return {
+    submit(item, pieces) {
+      if (stopping) return Promise.reject(new MnerError('inference_unavailable', 'The batcher was stopped.'));
+      return new Promise((resolve, reject) => {
+        const arrived = clock.now();
+        queue.add({ item, arrived, resolve, reject }, pieces, arrived);
+        emit({ type: 'queued', tweets: queue.size });
+        pump();
+      });
+    },
+    get queued() {
+      return queue.size;
+    },
+    stop() {
+      if (!stopping) {
+        let resolve = () => {};
+        const promise = new Promise<void>((resolves) => {
+          resolve = resolves;
+        });
+        stopping = { promise, resolve };
+        timer?.cancel();
+        timer = null;
+        pump();
+      }
+      return stopping.promise;
+    },
+  };
+}

@@ -1,0 +1,40 @@
+import { type BatcherOptions, createBatcher } from './batcher.js';
+import type { NerBundle } from './bundle.js';
+import { createFeeds } from './feeds.js';
+import type { InferenceHost } from './port.js';
+import type { EncodedRow, PictureInput, Row, RowResult } from './row.js';
+
+/** A model of kind `ner`, as one tweet sees it. */
+export interface NerModel {
+  /** Reads one row, in a batch with others. @throws MnerError `inference_poison`, `inference_unavailable` */
+  read(text: EncodedRow, picture: PictureInput | null): Promise<RowResult>;
+  /** Rows that wait for their batch. */
+  readonly queued: number;
+  /** Reads what waits, then takes nothing more. The host is its owner's to stop. */
+  stop(): Promise<void>;
+}
+
+export interface NerModelOptions extends Omit<BatcherOptions<Row, RowResult>, 'run'> {
+  /** Started, with the bundle's graph among its models. */
+  readonly host: InferenceHost;
+  readonly bundle: NerBundle;
+  /** Whether `@name` may be an entity: which head of the model answers. */
+  readonly mentions: 'ignore' | 'entity';
+}
+
+/** @throws MnerError `bad_bundle` when the bundle lists an input that nobody knows */
+export function createNerModel({ host, bundle, mentions, ...options }: NerModelOptions): NerModel {
+  const { manifest, model } = bundle;
+  const feeds = createFeeds(manifest, manifest.heads[mentions].index);
+  const batcher = createBatcher<Row, RowResult>({
+    ...options,
+    run: async (rows) => feeds.split(rows, await host.run(model.name, feeds.pack(rows))),
+  });
+  return {
+    read: (text, picture) => batcher.submit({ text, picture }, text.pieces),
+    get queued() {
+      return batcher.queued;
+    },
+    stop: () => batcher.stop(),
+  };
+}

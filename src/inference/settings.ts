@@ -1,0 +1,50 @@
+import { availableParallelism } from 'node:os';
+import type { Emit } from '../telemetry/events.js';
+
+export const PROVIDERS = ['cpu', 'webgpu', 'cuda'] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+/** How sessions are opened. */
+export interface SessionSettings {
+  /** In order of preference. */
+  readonly providers: readonly Provider[];
+  /** What to do when a provider cannot start: try the next, or give up. */
+  readonly fallback: 'next' | 'refuse';
+  /** Threads within one operator. */
+  readonly threads: number;
+}
+
+export interface SessionOptions {
+  /** Execution providers in order of preference. @default ['cpu'] */
+  readonly providers?: readonly Provider[];
+  /** `next` goes on with the provider that follows and reports itself degraded; `refuse` fails. @default 'next' */
+  readonly fallback?: 'next' | 'refuse';
+  /** Threads within one operator. @default as many as the machine has cores */
+  readonly threads?: number;
+}
+
+export function sessionSettings({
+  providers = ['cpu'],
+  fallback = 'next',
+  threads = availableParallelism(),
+}: SessionOptions): SessionSettings {
+  return { providers, fallback, threads };
+}
+
+/** Tells that an earlier provider of the order does not run. */
+export function reportProvider(
+  emit: Emit,
+  provider: Provider,
+  refused: readonly { readonly provider: Provider; readonly reason: string }[],
+): void {
+  if (refused.length === 0) return;
+  emit({ type: 'degraded', reason: 'provider', on: true });
+  for (const { provider: missing, reason } of refused) {
+    emit({
+      type: 'note',
+      level: 'warn',
+      message: `The execution provider ${missing} cannot start; ${provider} runs instead.`,
+      detail: { reason },
+    });
+  }
+}

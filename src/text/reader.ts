@@ -1,0 +1,57 @@
+import type { Clock } from '../clock.js';
+import type { NerModel } from '../inference/model.js';
+import type { PictureInput } from '../inference/row.js';
+import { type Chunk, type Crf, type CrfOptions, type CrfScores, createCrf } from '../ner/crf.js';
+import { chunksOf } from '../ner/spans.js';
+import type { Emit } from '../telemetry/events.js';
+import type { Encoder } from './encode.js';
+import { mergeWindows } from './merge.js';
+
+/** What the model makes of a text, in words. */
+export interface Reading {
+  readonly chunks: readonly Chunk[];
+  /** Probability of each chunk. */
+  readonly confidences: readonly number[];
+  /** Probability that the picture belongs to the text; null without a picture, or without such a gate. */
+  readonly relevance: number | null;
+  /** Parts in which the text was read; 0 for a text without words. */
+  readonly windows: number;
+}
+
+/** Reads words: encodes them, waits for their batch, decodes. */
+export interface Reader {
+  /** @throws MnerError `inference_poison`, `inference_unavailable` */
+  read(words: readonly string[], picture: PictureInput | null): Promise<Reading>;
+}
+
+export interface ReaderParts {
+  readonly encoder: Encoder;
+  readonly model: NerModel;
+  readonly head: CrfScores & CrfOptions;
+  readonly clock: Clock;
+  readonly emit: Emit;
+}
+
+export function createReader({ encoder, model, head, clock, emit }: ReaderParts): Reader {
+  const crf: Crf = createCrf(head, head);
+
+  const timed = <T>(stage: 'tokenize' | 'crf', work: () => T): T => {
+    const start = clock.now();
+    const result = work();
+    emit({ type: 'stage', stage, seconds: (clock.now() - start) / 1000 });
+    return result;
+  };
+
+  return {
+    async read(words, picture) {
+      const tweet = timed('tokenize', () => encoder.encode(words));
+      const results = await Promise.all(tweet.windows.map((window) => model.read(window, picture)));
+      return timed('crf', () => {
+        const { emissions, relevance } = mergeWindows(tweet, results);
+        const chunks = chunksOf(Array.from(crf.viterbi(emissions), (label) => head.labels[label] as string));
+        const confidences = crf.probabilities(emissions, chunks);
+        return { chunks, confidences, relevance, windows: tweet.windows.length };
+      });
+    },
+  };
+}

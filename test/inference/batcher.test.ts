@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest';
+import { manualClock } from '#mner/clock.js';
+import { MnerError } from '#mner/errors.js';
+import { type BatcherOptions, createBatcher } from '#mner/inference/batcher.js';
+import type { Event } from '#mner/telemetry/events.js';
+
+/** A host that answers when it is told to. */
+function setUp(options: Partial<BatcherOptions<string, string>> = {}) {
+  const clock = manualClock();
+  const events: Event[] = [];
+  const runs: { items: readonly string[]; finish: () => void }[] = [];
+  const batcher = createBatcher<string, string>({
+    clock,
+    emit: (event) => events.push(event),
+    tokenBudget: 100,
+    run: (items) =>
+      new Promise((resolve, reject) => {
+        const finish = () => {
+          if (items.includes('throws')) reject(new MnerError('inference_poison'));
+          else if (items.includes('no host')) reject(new MnerError('inference_unavailable'));
+          else resolve(items.map((item) => (item === 'nan' ? new MnerError('inference_poison') : item.toUpperCase())));
+        };
+        runs.push({ items, finish });
+      }),
+    ...options,
+  });
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  return { batcher, clock, events, runs, settle };
+}
+
+describe('the batcher', () => {
+  it('runs a lone item at its deadline, not before', () => {
+    const { batcher, clock, runs } = setUp();
+    void batcher.submit('a', 10);
+    clock.advance(19);
+    expect(runs).toHaveLength(0);
+    clock.advance(1);
+    expect(runs.map((run) => run.items)).toEqual([['a']]);
+  });
+
+  it('fills while the host is busy, and hands out the rest when it is free', async () => {
+    const { batcher, clock, runs, settle } = setUp();
+    const first = batcher.submit('a', 10);
+    clock.advance(20);
+    const others = ['b', 'c', 'd'].map((item) => batcher.submit(item, 10));
+    clock.advance(500);
+    expect(runs).toHaveLength(1);
+    expect(batcher.queued).toBe(3);
+    runs[0]!.finish();
+    expect(await first).toBe('A');
+    expect(runs[1]?.items).toEqual(['b', 'c', 'd']);
+    runs[1]!.finish();
+    expect(await Promise.all(others)).toEqual(['B', 'C', 'D']);
+    await settle();
+    expect(batcher.queued).toBe(0);
+  });
+
+  it('puts one full batch behind the one that runs, and no more', () => {
+    const { batcher, runs } = setUp();
+    for (let i = 0; i < 35; i++) void batcher.submit(`t${i}`, 10);
+    expect(runs.map((run) => run.items.length)).toEqual([10, 10]);
+    expect(batcher.queued).toBe(15);
+  });
+
+  it('rejects a row of NaN and gives its neighbours their results', async () => {
+    const { batcher, clock, runs } = setUp();
+    const results = Promise.allSettled(['a', 'nan', 'b'].map((item) => batcher.submit(item, 10)));
+    clock.advance(20);
+    runs[0]!.finish();
+    const [a, nan, b] = await results;
+    expect(a).toEqual({ status: 'fulfilled', value: 'A' });
+    expect(nan).toMatchObject({ status: 'rejected', reason: { code: 'inference_poison' } });
+    expect(b).toEqual({ status: 'fulfilled', value: 'B' });
+  });
+
+  it('runs each row alone once when the batch throws, so that only the one at fault fails', async () => {
+    const { batcher, clock, runs, settle } = setUp();
+    const results = Promise.allSettled(['a', 'throws', 'b'].map((item) => batcher.submit(item, 10)));
+    clock.advance(20);
+    for (let i = 0; i < 4; i++) {
+      runs[i]!.finish();
+      await settle();
+    }
+    expect((await results).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(runs.map((run) => run.items)).toEqual([['a', 'throws', 'b'], ['a'], ['throws'], ['b']]);
+  });
+
+  it('does not blame the rows when there is no host', async () => {
+    const { batcher, clock, runs } = setUp();
+    const results = Promise.allSettled(['a', 'no host'].map((item) => batcher.submit(item, 10)));
+    clock.advance(20);
+    runs[0]!.finish();
+    for (const result of await results) expect(result).toMatchObject({ reason: { code: 'inference_unavailable' } });
+    expect(runs).toHaveLength(1);
+  });
+
+  it('runs everything that waits before it stops, and takes nothing after', async () => {
+    const { batcher, runs, settle } = setUp();
+    const results = ['a', 'b'].map((item, i) => batcher.submit(item, 10 + 50 * i));
+    const stopped = batcher.stop();
+    await expect(batcher.submit('c', 10)).rejects.toMatchObject({ code: 'inference_unavailable' });
+    for (const run of runs) run.finish();
+    expect(await Promise.all(results)).toEqual(['A', 'B']);
+    await stopped;
+    await batcher.stop();
+    await settle();
+  });
+
+  it('tells of waiting, batches and padding', async () => {
+    const { batcher, clock, events, runs, settle } = setUp();
+    void batcher.submit('a', 10);
+    clock.advance(5);
+    void batcher.submit('b', 9);
+    clock.advance(15);
+    clock.advance(7);
+    runs[0]!.finish();
+    await settle();
+    expect(events).toContainEqual({ type: 'batch', tweets: 2, tokens: 19, padding: expect.closeTo(0.05, 6) });
+    expect(events).toContainEqual({ type: 'stage', stage: 'queue', seconds: 0.015 });
+    expect(events).toContainEqual({ type: 'stage', stage: 'queue', seconds: 0.02 });
+    expect(events).toContainEqual({ type: 'stage', stage: 'inference', seconds: 0.007 });
+    expect(events.at(-1)).toEqual({ type: 'stage', stage: 'inference', seconds: 0.007 });
+  });
+});

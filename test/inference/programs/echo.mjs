@@ -1,0 +1,10 @@
+// An inference process for faults: answers with what it is asked, and dies, hangs or fails when the first value says so.
+process.on('disconnect', () => process.exit(0));
+process.on('message', (message) => {
+  if (message.type === 'start') process.send({ type: 'ready', provider: 'cpu', refused: [] });
+  if (message.type === 'stop') process.exit(0);
+  if (message.type !== 'run') return;
+  const first = message.feeds.x.data[0];
+  if (first === 13) process.kill(process.pid, 'SIGKILL');
+  else if (first !== 99) process.send({ type: 'result', id: message.id, outputs: message.feeds });
+});

@@ -1,0 +1,2 @@
+// An inference process that never gets ready.
+process.stderr.write('no room\n', () => process.exit(7));
