@@ -1,0 +1,42 @@
+import { LRUCache } from 'lru-cache';
+import { type Clock, systemClock } from '../../clock.js';
+import type { Cache } from '../port.js';
+import { copyOf } from './copy.js';
+
+export interface MemoryCacheOptions {
+  /** Bytes of values and keys together; the least recently used go first. @default 67108864 */
+  readonly maxBytes?: number;
+  /** @default systemClock */
+  readonly clock?: Clock;
+}
+
+/** A cache in this process, bounded by bytes: for commands without Redis, and for tests. */
+export function memoryCache(options: MemoryCacheOptions = {}): Cache {
+  const clock = options.clock ?? systemClock;
+  const entries = new LRUCache<string, Buffer>({
+    maxSize: options.maxBytes ?? 64 * 1024 * 1024,
+    sizeCalculation: (value, key) => value.length + 2 * key.length + ENTRY_BYTES,
+    ttlResolution: 0,
+    // One more, since lru-cache takes the time 0 for none.
+    perf: { now: () => clock.now() + 1 },
+  });
+  return {
+    async connect() {},
+    // Copies both ways: what a caller does with its buffer is no concern of the next one.
+    async getMany(keys) {
+      return keys.map((key) => {
+        const value = entries.get(key);
+        return value ? copyOf(value) : null;
+      });
+    },
+    async set(key, value, ttlSeconds) {
+      entries.set(key, copyOf(value), { ttl: ttlSeconds * 1000 });
+    },
+    async stop() {
+      entries.clear();
+    },
+  };
+}
+
+/** What an entry costs beside its bytes, roughly. */
+const ENTRY_BYTES = 200;

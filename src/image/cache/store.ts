@@ -1,0 +1,67 @@
+import type { Clock } from '../../clock.js';
+import type { Emit } from '../../telemetry/events.js';
+import type { Cache } from '../port.js';
+import type { Codec, Remembered } from './codec.js';
+
+/** Seconds for which each kind of answer is remembered. */
+export type Lifetimes = Readonly<Record<Remembered['status'], number>>;
+
+/** Long where asking again gives the same answer, short where the world may have recovered. */
+export const LIFETIMES: Lifetimes = {
+  used: 7 * 24 * 3600,
+  not_found: 6 * 3600,
+  unreadable: 6 * 3600,
+  too_large: 6 * 3600,
+  // Not for days, since an operator may extend the allow-list.
+  refused: 3600,
+  unreachable: 60,
+  rate_limited: 60,
+  timed_out: 30,
+};
+
+/** The cache in terms of pictures. */
+export interface PictureStore {
+  /** Null where nothing is known. All that is asked in one turn of the event loop goes out as one lookup. */
+  recall(key: string): Promise<Remembered | null>;
+  /** Resolves when the cache has it, or has given up. */
+  remember(key: string, entry: Remembered): Promise<void>;
+}
+
+export interface PictureStoreParts {
+  readonly cache: Cache;
+  readonly codec: Codec;
+  readonly lifetimes: Lifetimes;
+  readonly clock: Clock;
+  readonly emit: Emit;
+}
+
+export function createPictureStore({ cache, codec, lifetimes, clock, emit }: PictureStoreParts): PictureStore {
+  let asked: { key: string; answer: (entry: Remembered | null) => void }[] = [];
+
+  async function ask(): Promise<void> {
+    const batch = asked;
+    asked = [];
+    const start = clock.now();
+    const values = await cache.getMany(batch.map(({ key }) => key));
+    batch.forEach(({ answer }, index) => {
+      answer(read(values[index] ?? null));
+    });
+    emit({ type: 'stage', stage: 'cache_get', seconds: (clock.now() - start) / 1000 });
+  }
+
+  function read(value: Buffer | null): Remembered | null {
+    const entry = value && codec.decode(value);
+    const result = value === null ? 'miss' : entry === null ? 'corrupt' : entry.status === 'used' ? 'hit' : 'negative';
+    emit({ type: 'image_cache', result });
+    return entry;
+  }
+
+  return {
+    recall(key) {
+      return new Promise((answer) => {
+        if (asked.push({ key, answer }) === 1) setImmediate(() => void ask());
+      });
+    },
+    remember: (key, entry) => cache.set(key, codec.encode(entry), lifetimes[entry.status]),
+  };
+}

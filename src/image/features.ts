@@ -1,0 +1,159 @@
+import { type Clock, systemClock } from '../clock.js';
+import { asMnerError } from '../errors.js';
+import type { InferenceHost, Tensors } from '../inference/port.js';
+import { type Emit, silent } from '../telemetry/events.js';
+import { floatToHalf, halfToFloat, isFiniteHalf } from './half.js';
+import { type Box, bestObjects } from './objects.js';
+import type { Features } from './port.js';
+import type { VisionShape } from './vision-shape.js';
+
+export interface FeatureExtractorParts {
+  /** Started, with the vision bundle loaded under `model`. */
+  readonly host: InferenceHost;
+  readonly bundle: VisionShape;
+  /** The vision bundle's name in the host. @default 'vision' */
+  readonly model?: string;
+  /** Pictures in one call; more than 8 gain nothing on a CPU. @default 8 */
+  readonly maxBatch?: number;
+  /** Milliseconds that the first picture of a batch waits for others. @default 3 */
+  readonly delayMs?: number;
+  /** @default systemClock */
+  readonly clock?: Clock;
+  readonly emit?: Emit;
+}
+
+/** Turns pixels into features, several pictures at a time. */
+export interface FeatureExtractor {
+  /**
+   * @param pixels RGB, size x size x 3 bytes
+   * @returns null when the model makes nothing of this picture
+   * @throws MnerError of the inference host, when it is the host that fails
+   */
+  extract(pixels: Uint8Array): Promise<Features | null>;
+}
+
+interface Waiting {
+  readonly pixels: Uint8Array;
+  readonly resolve: (features: Features | null) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const BEST_TAGS = 10;
+
+export function createFeatureExtractor(parts: FeatureExtractorParts): FeatureExtractor {
+  const { host, bundle } = parts;
+  const clock = parts.clock ?? systemClock;
+  const emit = parts.emit ?? silent;
+  const model = parts.model ?? 'vision';
+  const maxBatch = parts.maxBatch ?? 8;
+  const delayMs = parts.delayMs ?? 3;
+  const pixelBytes = bundle.size * bundle.size * 3;
+  let waiting: Waiting[] = [];
+  let timer: { cancel(): void } | null = null;
+  let running = false;
+
+  /** Runs what waits, batch after batch: while one runs, the next one fills. */
+  async function drain(): Promise<void> {
+    timer?.cancel();
+    timer = null;
+    if (running) return;
+    running = true;
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, maxBatch);
+      waiting = waiting.slice(maxBatch);
+      await settle(batch);
+    }
+    running = false;
+  }
+
+  async function settle(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const features = await run(batch);
+      batch.forEach(({ resolve }, row) => {
+        resolve(features[row] ?? null);
+      });
+    } catch (error) {
+      if (asMnerError(error).code !== 'inference_poison') for (const { reject } of batch) reject(error);
+      // One bad picture must not cost its neighbours theirs.
+      else if (batch.length > 1) for (const one of batch) await settle([one]);
+      else batch[0]?.resolve(null);
+    }
+  }
+
+  async function run(batch: readonly Waiting[]): Promise<(Features | null)[]> {
+    const start = clock.now();
+    const data = new Uint8Array(batch.length * pixelBytes);
+    batch.forEach(({ pixels }, row) => {
+      data.set(pixels, row * pixelBytes);
+    });
+    const dims = [batch.length, bundle.size, bundle.size, 3];
+    const outputs = await host.run(model, { pixels: { type: 'uint8', data, dims } });
+    emit({ type: 'stage', stage: 'image_features', seconds: (clock.now() - start) / 1000 });
+    return batch.map((_, row) => featuresOf(outputs, row, bundle));
+  }
+
+  return {
+    extract(pixels) {
+      if (pixels.length !== pixelBytes) throw new RangeError(`expected ${pixelBytes} bytes of pixels`);
+      return new Promise((resolve, reject) => {
+        waiting.push({ pixels, resolve, reject });
+        if (running) return;
+        if (waiting.length >= maxBatch) void drain();
+        else timer ??= clock.after(delayMs, () => void drain());
+      });
+    },
+  };
+}
+
+/** One picture of a batch; null when its numbers are none. */
+function featuresOf(outputs: Tensors, row: number, bundle: VisionShape): Features | null {
+  const grid = halves(outputs, 'grid', row, bundle.cells * bundle.cellWidth);
+  const embedding = halves(outputs, 'embedding', row, bundle.embeddingWidth);
+  const tags = halves(outputs, 'tags', row);
+  const boxes = floats(outputs, 'boxes', row);
+  const scores = floats(outputs, 'object_scores', row);
+  for (const part of [grid, embedding, tags]) if (!part.every(isFiniteHalf)) return null;
+  for (const part of [boxes, scores]) if (!part.every(Number.isFinite)) return null;
+  return {
+    grid,
+    embedding,
+    tags: bestTags(tags),
+    // As float16 from the start: what comes out of the cache is then what went into the model the first time.
+    objects: bestObjects(boxes, scores).map(({ class: kind, score, box }) => ({
+      class: kind,
+      score: rounded(score),
+      box: box.map(rounded) as unknown as Box,
+    })),
+  };
+}
+
+function bestTags(probabilities: Uint16Array): { tag: number; score: number }[] {
+  // Float16 bits of numbers that are not negative are in the order of the numbers.
+  return Array.from(probabilities, (half, tag) => ({ tag, half }))
+    .sort((a, b) => b.half - a.half || a.tag - b.tag)
+    .slice(0, BEST_TAGS)
+    .map(({ tag, half }) => ({ tag, score: halfToFloat(half) }));
+}
+
+function rounded(value: number): number {
+  return halfToFloat(floatToHalf(value));
+}
+
+function halves(outputs: Tensors, name: string, row: number, width?: number): Uint16Array {
+  const tensor = outputs[name];
+  if (tensor?.type !== 'float16') throw new TypeError(`the vision bundle has no float16 output ${name}`);
+  return tensor.data.slice(...rowOf(tensor.dims, row, name, width));
+}
+
+function floats(outputs: Tensors, name: string, row: number): Float32Array {
+  const tensor = outputs[name];
+  if (tensor?.type !== 'float32') throw new TypeError(`the vision bundle has no float32 output ${name}`);
+  return tensor.data.slice(...rowOf(tensor.dims, row, name));
+}
+
+function rowOf(dims: readonly number[], row: number, name: string, expected?: number): [number, number] {
+  const width = dims.slice(1).reduce((product, size) => product * size, 1);
+  if (expected !== undefined && width !== expected)
+    throw new TypeError(`the output ${name} has ${width} numbers a picture`);
+  return [row * width, (row + 1) * width];
+}

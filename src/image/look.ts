@@ -1,0 +1,227 @@
+import { setMaxListeners } from 'node:events';
+import { type Clock, systemClock } from '../clock.js';
+import { asMnerError } from '../errors.js';
+import type { InferenceHost } from '../inference/port.js';
+import { type Emit, silent } from '../telemetry/events.js';
+import { createCodec, type Remembered } from './cache/codec.js';
+import { contentKey, urlKey } from './cache/key.js';
+import { createPictureStore, LIFETIMES, type Lifetimes } from './cache/store.js';
+import { createDecoder, type DecoderOptions } from './decode.js';
+import { createFeatureExtractor } from './features.js';
+import { readData } from './fetch/data.js';
+import { readPictureFile } from './fetch/file.js';
+import { limiter } from './limiter.js';
+import type { Cache, Fetched, Look, Origin, Photo } from './port.js';
+import type { VisionShape } from './vision-shape.js';
+
+/** The pictures of tweets: fetched once, understood once, remembered, together with what failed. */
+export interface Images {
+  /**
+   * Looks at a tweet's picture. Never throws and never takes longer than the tweet's budget, whatever the picture, its
+   * origin or the cache do; the status says what became of it.
+   * @param signal the tweet is given up
+   */
+  look(photo: Photo | null | undefined, signal: AbortSignal): Promise<Look>;
+  /** Gives up what is under way; later looks are `skipped`. Safe to call twice. Origin, cache and host stay open. */
+  stop(): Promise<void>;
+}
+
+export interface ImagesParts {
+  readonly origin: Origin;
+  readonly cache: Cache;
+  /** Started, with the vision bundle loaded under the name `vision`. */
+  readonly host: InferenceHost;
+  readonly bundle: VisionShape;
+  /** @default systemClock */
+  readonly clock?: Clock;
+  readonly emit?: Emit;
+  readonly options?: ImagesOptions;
+}
+
+export interface ImagesOptions {
+  /** Milliseconds that a tweet waits for its picture; past it the tweet goes on without. @default 8000 */
+  readonly budgetMs?: number;
+  /**
+   * Pictures fetched and decoded at once. Each may hold a body of the largest size: this bounds the memory that
+   * strangers can take.
+   * @default 32
+   */
+  readonly concurrency?: number;
+  /** Bytes of a picture that comes inside the tweet, or from a file. @default 10485760 */
+  readonly maxBytes?: number;
+  /** Whether `file:` is read. Only for commands that look at their user's own files. @default false */
+  readonly allowFiles?: boolean;
+  /** @default LIFETIMES */
+  readonly lifetimes?: Partial<Lifetimes>;
+  /** Limits of the decoder. */
+  readonly decoder?: Omit<DecoderOptions, 'size'>;
+}
+
+/** A picture that someone wants, and where its bytes come from. */
+interface Wanted {
+  readonly key: string;
+  bytes(): Promise<Fetched>;
+}
+
+/** One picture under way, for all the tweets that wait for it. */
+interface Flight {
+  readonly look: Promise<Look>;
+  /** Tweets that still wait. */
+  waiters: number;
+}
+
+const NONE: Look = { status: 'none', cache: null };
+const SKIPPED: Look = { status: 'skipped', cache: null };
+const TIMED_OUT: Look = { status: 'timed_out', cache: null };
+
+export function createImages(parts: ImagesParts): Images {
+  const { origin, cache, host, bundle, options = {} } = parts;
+  const clock = parts.clock ?? systemClock;
+  const emit = parts.emit ?? silent;
+  const budgetMs = options.budgetMs ?? 8_000;
+  const lifetimes = { ...LIFETIMES, ...options.lifetimes };
+  const store = createPictureStore({ cache, codec: createCodec(bundle), lifetimes, clock, emit });
+  const decoder = createDecoder({ ...options.decoder, size: bundle.size });
+  const extractor = createFeatureExtractor({ host, bundle, clock, emit });
+  const slots = limiter(options.concurrency ?? 32);
+  const flights = new Map<string, Flight>();
+  const stopping = new AbortController();
+  // Every fetch listens to it; more than ten at once are no leak.
+  setMaxListeners(0, stopping.signal);
+  let hostFails = false;
+
+  /** Which picture a tweet means; a look where that alone decides. */
+  async function wantedOf({ url, data }: Photo): Promise<Wanted | Look> {
+    if (data !== undefined) return inHand(readData(data, options.maxBytes));
+    if (url === undefined) return NONE;
+    if (!URL.canParse(url)) return { status: 'refused', cache: null };
+    const parsed = new URL(url);
+    if (parsed.protocol === 'http:' || parsed.protocol === 'https:') {
+      return { key: urlKey(parsed, bundle.version), bytes: () => fetched(parsed.href) };
+    }
+    if (parsed.protocol !== 'file:' || options.allowFiles !== true) return { status: 'refused', cache: null };
+    return inHand(await readPictureFile(parsed, options.maxBytes));
+  }
+
+  function inHand(read: Fetched): Wanted | Look {
+    if (read.status !== 'ok') return { status: read.status, cache: null };
+    return { key: contentKey(read.bytes, bundle.version), bytes: async () => read };
+  }
+
+  async function fetched(url: string): Promise<Fetched> {
+    const result = await timed('fetch', () => origin.fetch(url, stopping.signal));
+    emit({ type: 'image_fetch', outcome: result.status });
+    return result;
+  }
+
+  async function timed<T>(stage: 'fetch' | 'decode_image', work: () => Promise<T>): Promise<T> {
+    const start = clock.now();
+    const result = await work();
+    emit({ type: 'stage', stage, seconds: (clock.now() - start) / 1000 });
+    return result;
+  }
+
+  /** From bytes to features, or to the reason why there are none; null for what says nothing about the picture. */
+  async function understand(wanted: Wanted): Promise<Remembered | null> {
+    const source = await wanted.bytes();
+    if (stopping.signal.aborted) return null;
+    if (source.status !== 'ok') return { status: source.status };
+    const decoded = await timed('decode_image', () => decoder.decode(source.bytes));
+    if (decoded.status !== 'ok') return { status: decoded.status };
+    try {
+      const features = await extractor.extract(decoded.pixels);
+      hostFails = false;
+      return features ? { status: 'used', features } : { status: 'unreadable' };
+    } catch (error) {
+      hostFailed(error);
+      return null;
+    }
+  }
+
+  /** The same host reads the texts, and there its failure decides what happens; here it is said once. */
+  function hostFailed(error: unknown): void {
+    if (hostFails || stopping.signal.aborted) return;
+    hostFails = true;
+    const { code, message } = asMnerError(error);
+    emit({
+      type: 'note',
+      level: 'error',
+      message: 'The vision model fails; pictures are left out.',
+      detail: { code, message },
+    });
+  }
+
+  function begin(wanted: Wanted): Flight {
+    let kept: Promise<void> = Promise.resolve();
+    const forget = () => {
+      if (flights.get(wanted.key) === flight) flights.delete(wanted.key);
+    };
+
+    async function run(): Promise<Look> {
+      const known = await store.recall(wanted.key);
+      if (known) return { ...known, cache: 'hit' };
+      const release = await slots.take(stopping.signal);
+      if (release === null) return SKIPPED;
+      try {
+        if (flight.waiters === 0) {
+          // All its tweets went on without it while it stood in the queue. Forgotten in the same turn, so that the next
+          // tweet with this picture begins anew rather than share this answer.
+          forget();
+          return TIMED_OUT;
+        }
+        const entry = await understand(wanted);
+        if (entry === null) return SKIPPED;
+        kept = store.remember(wanted.key, entry);
+        return { ...entry, cache: 'miss' };
+      } finally {
+        release();
+      }
+    }
+
+    const look = run().catch((error: unknown): Look => {
+      const { code, message } = asMnerError(error);
+      emit({ type: 'note', level: 'error', message: 'A picture could not be looked at.', detail: { code, message } });
+      return SKIPPED;
+    });
+    const flight: Flight = { look, waiters: 0 };
+    flights.set(wanted.key, flight);
+    // Only once the cache has it: a tweet that came in between would find neither the flight nor the value.
+    void look.then(() => kept.catch(() => {})).then(forget);
+    return flight;
+  }
+
+  function board(flight: Flight, budgetEnds: number, signal: AbortSignal): Promise<Look> {
+    return new Promise((resolve) => {
+      flight.waiters += 1;
+      let waits = true;
+      const settle = (look: Look) => {
+        if (!waits) return;
+        waits = false;
+        flight.waiters -= 1;
+        timer.cancel();
+        signal.removeEventListener('abort', giveUp);
+        resolve(look);
+      };
+      const giveUp = () => settle(TIMED_OUT);
+      const timer = clock.after(Math.max(0, budgetEnds - clock.now()), giveUp);
+      signal.addEventListener('abort', giveUp, { once: true });
+      if (signal.aborted) giveUp();
+      void flight.look.then(settle);
+    });
+  }
+
+  return {
+    async look(photo, signal) {
+      if (!photo) return NONE;
+      if (stopping.signal.aborted) return SKIPPED;
+      const budgetEnds = clock.now() + budgetMs;
+      const wanted = await wantedOf(photo);
+      if ('status' in wanted) return wanted;
+      return board(flights.get(wanted.key) ?? begin(wanted), budgetEnds, signal);
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all([...flights.values()].map(({ look }) => look));
+    },
+  };
+}

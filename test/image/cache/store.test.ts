@@ -1,0 +1,75 @@
+import { expect, it } from 'vitest';
+import { manualClock } from '#mner/clock.js';
+import { createCodec, type Remembered } from '#mner/image/cache/codec.js';
+import { memoryCache } from '#mner/image/cache/memory.js';
+import { createPictureStore, LIFETIMES } from '#mner/image/cache/store.js';
+import type { Cache } from '#mner/image/port.js';
+import type { Event } from '#mner/telemetry/events.js';
+import { TINY } from '../vision-tiny.js';
+
+const USED: Remembered = {
+  status: 'used',
+  features: { grid: new Uint16Array(4800), embedding: new Uint16Array(384), tags: [], objects: [] },
+};
+
+function open() {
+  const clock = manualClock();
+  const memory = memoryCache({ clock });
+  const lookups: string[][] = [];
+  const cache: Cache = {
+    ...memory,
+    getMany(keys) {
+      lookups.push([...keys]);
+      return memory.getMany(keys);
+    },
+  };
+  const events: Event[] = [];
+  const emit = (event: Event) => void events.push(event);
+  const store = createPictureStore({ cache, codec: createCodec(TINY), lifetimes: LIFETIMES, clock, emit });
+  const results = () => events.flatMap((event) => (event.type === 'image_cache' ? [event.result] : []));
+  return { clock, memory, store, lookups, results };
+}
+
+it('asks for all keys of one turn in one lookup', async () => {
+  const { store, lookups } = open();
+  await store.remember('b', { status: 'not_found' });
+  expect(await Promise.all(['a', 'b', 'c'].map((key) => store.recall(key)))).toEqual([
+    null,
+    { status: 'not_found' },
+    null,
+  ]);
+  expect(lookups).toEqual([['a', 'b', 'c']]);
+});
+
+it('counts hits, misses, failures that it remembers, and values that are none', async () => {
+  const { memory, store, results } = open();
+  await store.remember('used', USED);
+  await store.remember('gone', { status: 'not_found' });
+  await memory.set('foreign', Buffer.from('another program wrote this'), 60);
+  expect(await Promise.all(['used', 'gone', 'foreign', 'new'].map((key) => store.recall(key)))).toEqual([
+    USED,
+    { status: 'not_found' },
+    null,
+    null,
+  ]);
+  expect(results()).toEqual(['hit', 'negative', 'corrupt', 'miss']);
+  await store.remember('foreign', USED);
+  expect(await store.recall('foreign')).toEqual(USED);
+});
+
+it.each(Object.entries(LIFETIMES))('remembers %s for %i seconds', async (status, seconds) => {
+  const { clock, store } = open();
+  await store.remember('key', status === 'used' ? USED : ({ status } as Remembered));
+  clock.advance(seconds * 1000 - 1);
+  expect(await store.recall('key')).toMatchObject({ status });
+  clock.advance(2);
+  expect(await store.recall('key')).toBeNull();
+});
+
+it('remembers long what asking again would not change, and shortly what may recover', () => {
+  const { used, not_found, refused, timed_out, unreachable } = LIFETIMES;
+  expect(used).toBeGreaterThan(not_found);
+  expect(not_found).toBeGreaterThan(refused);
+  expect(refused).toBeGreaterThan(unreachable);
+  expect(unreachable).toBeGreaterThan(timed_out);
+});
