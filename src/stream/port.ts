@@ -43,7 +43,10 @@ export interface Broker {
   /** Creates what is missing; leaves what exists. Returns the names that it created. */
   createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
   /** End offsets (the next offset to be written) and committed offsets (null: none) of a group, for lag. */
-  offsets(topic: string, group: string): Promise<readonly { partition: number; end: bigint; committed: bigint | null }[]>;
+  offsets(
+    topic: string,
+    group: string,
+  ): Promise<readonly { partition: number; end: bigint; committed: bigint | null }[]>;
   consumer(options: ConsumerOptions): Consumer;
   producer(): Promise<Producer>;
   /** Closes everything that was opened from this broker. Safe to call twice. */
@@ -68,15 +71,18 @@ export interface ConsumerHandlers {
   revoked(): void;
   /**
    * Records of one partition, in order. The consumer fetches the next ones once this resolves, so it must resolve
-   * quickly: it hands over, it does not wait for outcomes.
+   * quickly: it hands over, it does not wait for outcomes. Offsets rise, with gaps where the log has them; they start
+   * again lower only when the log itself was cut or made anew.
+   *
+   * @param end the partition's end offset when these were fetched, for lag
    */
-  records(records: readonly InputRecord[]): Promise<void>;
+  records(records: readonly InputRecord[], end: bigint): Promise<void>;
   /** The consumer stopped for good and cannot go on. */
   failed(error: MnerError): void;
 }
 
 export interface Consumer {
-  /** Joins the group; resolves when the first assignment has come. @throws MnerError `topic_missing` and the wire's codes */
+  /** Joins the group; resolves when the first assignment has come, or at once after `stop`. @throws MnerError `topic_missing` and the wire's codes */
   start(handlers: ConsumerHandlers): Promise<void>;
   pause(partitions: readonly TopicPartition[]): void;
   resume(partitions: readonly TopicPartition[]): void;
@@ -88,7 +94,9 @@ export interface Consumer {
 
 export interface Producer {
   /**
-   * Writes records to one partition in this order; resolves when all in-sync replicas have them.
+   * Writes records to one partition in this order; resolves when all in-sync replicas have them. They travel as one
+   * batch: all are written or none. The broker's limit counts the batch, so `output_too_large` names one record only
+   * where one was sent.
    * @throws MnerError `output_too_large`, `topic_missing`, `not_authorised`, `broker_unavailable`
    */
   send(to: TopicPartition, records: readonly OutputRecord[]): Promise<void>;

@@ -1,0 +1,84 @@
+import type { Clock, Timer } from '../clock.js';
+import { asMnerError, type MnerError } from '../errors.js';
+import type { Emit } from '../telemetry/events.js';
+import type { CommitOffset } from './port.js';
+import { persist } from './retry.js';
+
+export interface CommitsOptions {
+  readonly commit: (offsets: readonly CommitOffset[]) => Promise<void>;
+  readonly clock: Clock;
+  readonly emit: Emit;
+  /** Commits as soon as this many records were acknowledged since the last commit. */
+  readonly everyRecords: number;
+  /** Commits this long after the first acknowledged record since the last commit, in milliseconds. */
+  readonly everyMs: number;
+  readonly failed: (error: MnerError) => void;
+}
+
+/** Commits the watermarks of all lanes, one commit at a time, some acknowledged records at once. */
+export interface Commits {
+  /** The watermark of a partition moved by `records` records. */
+  acknowledged(offset: CommitOffset, records: number): void;
+  /** Commits what is due now; resolves when nothing is due any more. */
+  flush(): Promise<void>;
+  /** The partitions are no longer ours under this epoch: what is due is void, and a commit under way counts for nothing. */
+  reset(): void;
+}
+
+export function createCommits(options: CommitsOptions): Commits {
+  const { clock, emit, everyRecords, everyMs, failed } = options;
+  let due = new Map<string, CommitOffset>();
+  let records = 0;
+  let epoch = new AbortController();
+  let timer: Timer | undefined;
+  let running: Promise<void> | undefined;
+
+  const disarm = (): void => {
+    timer?.cancel();
+    timer = undefined;
+  };
+
+  const run = async (): Promise<void> => {
+    while (due.size > 0) {
+      disarm();
+      const { signal } = epoch;
+      const offsets = [...due.values()];
+      due = new Map();
+      records = 0;
+      const began = clock.now();
+      try {
+        await persist(() => options.commit(offsets), { clock, signal, stumbled: note });
+        emit({ type: 'stage', stage: 'commit', seconds: (clock.now() - began) / 1000 });
+      } catch (error) {
+        // Of an older epoch: the records are read again, by us or by others, and nothing was lost.
+        if (!signal.aborted) failed(asMnerError(error));
+      }
+    }
+  };
+
+  const note = (error: MnerError): void => emit({ type: 'note', level: 'warn', message: error.message });
+
+  const flush = (): Promise<void> => {
+    running ??= run().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+
+  return {
+    flush,
+    acknowledged(offset, count) {
+      due.set(`${offset.topic}/${offset.partition}`, offset);
+      records += count;
+      if (records >= everyRecords) void flush();
+      else timer ??= clock.after(everyMs, () => void flush());
+    },
+    reset() {
+      epoch.abort();
+      epoch = new AbortController();
+      due = new Map();
+      records = 0;
+      disarm();
+    },
+  };
+}

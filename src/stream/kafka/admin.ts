@@ -1,0 +1,116 @@
+import type { Admin } from 'kafkajs';
+import { delay } from '../../clock.js';
+import { MnerError } from '../../errors.js';
+import { CONNECT_DEADLINE_MS, type KafkaCluster } from './client.js';
+import { wireError } from './errors.js';
+
+/** What of Kafka is asked and set beside reading and writing records. */
+export interface KafkaAdmin {
+  /** @throws MnerError `broker_unreachable`, `authentication_failed` */
+  connect(): Promise<void>;
+  partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
+  offsets(topic: string, group: string): Promise<readonly PartitionOffsets[]>;
+  stop(): Promise<void>;
+}
+
+export interface PartitionOffsets {
+  readonly partition: number;
+  /** The oldest offset that is still there. */
+  readonly start: bigint;
+  /** The next offset to be written. */
+  readonly end: bigint;
+  readonly committed: bigint | null;
+}
+
+export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
+  let connected: Promise<Admin> | undefined;
+  let stopped = false;
+
+  const connect = (): Promise<Admin> => {
+    if (stopped) return Promise.reject(new MnerError('broker_unavailable', 'The connection to Kafka has been closed.'));
+    connected ??= open().catch((error) => {
+      connected = undefined;
+      throw error;
+    });
+    return connected;
+  };
+
+  const open = async (): Promise<Admin> => {
+    const admin = cluster.client().admin();
+    const what = `Cannot reach Kafka at ${cluster.brokers}`;
+    const stop = new AbortController();
+    // kafkajs bounds a refused or silent connection, but not a server that accepts it and speaks another protocol.
+    const tooLate = delay(cluster.clock, CONNECT_DEADLINE_MS, stop.signal).then(() => {
+      throw new MnerError('broker_unreachable', `${what}: no answer within ${CONNECT_DEADLINE_MS / 1000} seconds.`);
+    });
+    try {
+      await Promise.race([admin.connect(), tooLate]);
+      return admin;
+    } catch (error) {
+      admin.disconnect().catch(() => {});
+      throw wireError(error, what, 'broker_unreachable');
+    } finally {
+      tooLate.catch(() => {});
+      stop.abort();
+    }
+  };
+
+  const ask = async <T>(what: string, question: (admin: Admin) => Promise<T>): Promise<T> => {
+    const admin = await connect();
+    try {
+      return await question(admin);
+    } catch (error) {
+      throw wireError(error, what);
+    }
+  };
+
+  const partitions = (names: readonly string[]) =>
+    ask('Cannot list the topics', async (admin) => {
+      // By name, kafkajs answers nothing at all when one of the topics is missing; so all are listed first.
+      const existing = new Set(await admin.listTopics());
+      const found = new Map<string, number>();
+      for (const name of names.filter((name) => existing.has(name))) {
+        const { topics } = await admin.fetchTopicMetadata({ topics: [name] });
+        found.set(name, topics[0]?.partitions.length ?? 0);
+      }
+      return found;
+    });
+
+  return {
+    connect: async () => void (await connect()),
+    partitions,
+    async createTopics(topics) {
+      const existing = await partitions(topics.map(({ topic }) => topic));
+      const missing = topics.filter(({ topic }) => !existing.has(topic));
+      const created: string[] = [];
+      for (const { topic, partitions: numPartitions, replicas } of missing) {
+        // False where somebody else was quicker.
+        const made = await ask(`Cannot create the topic ${topic}`, (admin) =>
+          admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: replicas ?? -1 }] }),
+        );
+        if (made) created.push(topic);
+      }
+      return created;
+    },
+    offsets: (topic, group) =>
+      ask(`Cannot read the offsets of ${topic}`, async (admin) => {
+        const [ends, commits] = [
+          await admin.fetchTopicOffsets(topic),
+          await admin.fetchOffsets({ groupId: group, topics: [topic] }),
+        ];
+        const committed = new Map(commits[0]?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]));
+        return ends
+          .map(({ partition, low, high }) => {
+            const offset = committed.get(partition) ?? -1n;
+            return { partition, start: BigInt(low), end: BigInt(high), committed: offset < 0n ? null : offset };
+          })
+          .sort((a, b) => a.partition - b.partition);
+      }),
+    async stop() {
+      stopped = true;
+      const admin = await connected?.catch(() => undefined);
+      await admin?.disconnect().catch(() => {});
+    },
+  };
+}

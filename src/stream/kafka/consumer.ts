@@ -1,0 +1,305 @@
+import type { EachBatchPayload, Consumer as KafkaConsumer } from 'kafkajs';
+import { delay } from '../../clock.js';
+import { asMnerError, MnerError } from '../../errors.js';
+import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, TopicPartition } from '../port.js';
+import type { KafkaAdmin } from './admin.js';
+import type { KafkaCluster } from './client.js';
+import { isWireError, wireError } from './errors.js';
+import { createPositions } from './positions.js';
+import { fromMessage } from './records.js';
+
+/** Between two attempts of ours to bring back a consumer that kafkajs has given up, in milliseconds. */
+const REVIVE_MS = 1000;
+/** How long `stop` waits for a join that is under way, in milliseconds; more than one request's time-out. */
+const STOP_DEADLINE_MS = 15_000;
+
+/**
+ * A member of a consumer group, over kafkajs.
+ *
+ * Order of the handlers: kafkajs tells of a rebalance when it joins again, and awaits nobody, so `revoked` comes without a
+ * chance to commit, and sometimes not at all (UNKNOWN_MEMBER_ID, stale metadata): `assigned` alone says that whatever was
+ * held is void. Records that were fetched before a join are not handed over after it (positions.ts).
+ */
+export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options: ConsumerOptions): Consumer {
+  const { clock, emit } = cluster;
+  const { topics, group, from = 'earliest', sessionTimeoutMs = 30_000, maxBytesPerPartition = 1_048_576 } = options;
+  const positions = createPositions();
+  const ending = new AbortController();
+  let consumer: KafkaConsumer | undefined;
+  let stopping: Promise<void> | undefined;
+  let first: PromiseWithResolvers | undefined;
+  /** Counts the joins; what began under an older one is void. */
+  let generation = 0;
+  let joined = false;
+  /** No fetch is under way: before the first join, and between REBALANCING, which comes after they ended, and the next. */
+  let quiet = true;
+  /** From `run` or a restart until the group is joined or kafkajs gives up; while it lasts `disconnect` stops nothing. */
+  let joining = settled();
+  /** The last offset that the coordinator acknowledged in this generation, by partition. */
+  const acknowledged = new Map<string, bigint>();
+
+  const start = async (handlers: ConsumerHandlers): Promise<void> => {
+    if (stopping || first) return;
+    first = deferred();
+    const started = first;
+    await requireTopics();
+    if (ending.signal.aborted) return;
+    consumer = cluster.client().consumer({
+      groupId: group,
+      sessionTimeout: sessionTimeoutMs,
+      // How long the others wait for one that is slow to join again; more than its session would be pointless.
+      rebalanceTimeout: sessionTimeoutMs,
+      // A rebalance shows in the answer to a heartbeat. They are sent between fetches, none of which takes long.
+      heartbeatInterval: Math.max(50, Math.min(3000, Math.floor(sessionTimeoutMs / 10))),
+      maxBytesPerPartition,
+      // `disconnect` waits for the fetch under way: 0.03 s with this, 4.8 s with the default of 5 s.
+      maxWaitTimeInMs: 100,
+      // Partitions that are added live show with the metadata; the default is five minutes.
+      metadataMaxAge: 30_000,
+      allowAutoTopicCreation: false,
+      retry: {
+        initialRetryTime: 100,
+        maxRetryTime: 2000,
+        factor: 0.2,
+        multiplier: 2,
+        retries: 5,
+        restartOnFailure: async () => !ending.signal.aborted,
+      },
+    });
+    listen(consumer, handlers);
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [...topics], fromBeginning: from === 'earliest' });
+    } catch (error) {
+      throw wireError(error, `Cannot reach Kafka at ${cluster.brokers}`, 'broker_unreachable');
+    }
+    // Stopped while it connected: `stop` may have found nothing to close yet.
+    if (ending.signal.aborted) return consumer.disconnect();
+    run(consumer, handlers);
+    await started.promise;
+  };
+
+  const requireTopics = async (): Promise<void> => {
+    const existing = await admin.partitions(topics);
+    const missing = topics.filter((topic) => !existing.has(topic));
+    if (missing.length === 0) return;
+    const names = missing.join(', ');
+    throw new MnerError('topic_missing', `The input topic ${names} does not exist, or this user may not see it.`);
+  };
+
+  const run = (member: KafkaConsumer, handlers: ConsumerHandlers): void => {
+    joining = deferred();
+    member
+      .run({
+        autoCommit: false, // Each commit would wait for the coordinator between two fetches: worth 2x to 20x.
+        eachBatchAutoResolve: false, // A batch that we refuse must be fetched again.
+        partitionsConsumedConcurrently: 1, // Handing over is quick.
+        eachBatch: (payload) => handOver(member, handlers, payload),
+      })
+      .catch((error) => crashed(member, handlers, error));
+  };
+
+  const listen = (member: KafkaConsumer, handlers: ConsumerHandlers): void => {
+    const { GROUP_JOIN, REBALANCING, CRASH, COMMIT_OFFSETS, END_BATCH_PROCESS } = member.events;
+    member.on(GROUP_JOIN, ({ payload }) => {
+      joining.resolve();
+      if (ending.signal.aborted) return;
+      const partitions = Object.entries(payload.memberAssignment).flatMap(([topic, numbers]) =>
+        numbers.map((partition) => ({ topic, partition })),
+      );
+      generation += 1;
+      joined = true;
+      acknowledged.clear();
+      // kafkajs keeps a partition paused across rebalances, even one that was away meanwhile.
+      const paused = member.paused();
+      if (paused.length > 0) member.resume(paused);
+      positions.joined(partitions.map(keyOf), quiet);
+      if (!quiet) void place(member, partitions, generation);
+      quiet = false;
+      handlers.assigned(partitions);
+      first?.resolve();
+    });
+    member.on(REBALANCING, () => {
+      quiet = true;
+      revoke(handlers);
+    });
+    member.on(CRASH, ({ payload }) => {
+      revoke(handlers);
+      if (!payload.restart) return crashed(member, handlers, payload.error);
+      // kafkajs starts again by itself: the join begins anew, under a `run` that has long returned.
+      const before = joining;
+      joining = deferred();
+      before.resolve();
+      emit({ type: 'note', level: 'warn', message: `The Kafka consumer starts again: ${payload.error.message}` });
+    });
+    member.on(COMMIT_OFFSETS, ({ payload }) => {
+      for (const { topic, partitions } of payload.topics)
+        for (const { partition, offset } of partitions)
+          acknowledged.set(keyOf({ topic, partition }), BigInt(`${offset}`));
+    });
+    member.on(END_BATCH_PROCESS, ({ payload }) => {
+      if (payload.batchSize === 0) positions.skipped(keyOf(payload), BigInt(payload.lastOffset) + 1n);
+    });
+  };
+
+  const revoke = (handlers: ConsumerHandlers): void => {
+    if (joined && !ending.signal.aborted) handlers.revoked();
+    joined = false;
+  };
+
+  /**
+   * kafkajs has stopped for good. It does so for everything that it calls not retriable, among it a cluster without a
+   * coordinator, as every cluster is while its brokers restart; those we bring back, the rest is for the worker to end.
+   */
+  const crashed = (member: KafkaConsumer, handlers: ConsumerHandlers, cause: unknown): void => {
+    joining.resolve();
+    if (ending.signal.aborted) {
+      first?.resolve();
+      return;
+    }
+    const error = isWireError(cause)
+      ? wireError(cause, 'The Kafka consumer stopped')
+      : new MnerError('consumer_crashed', `The Kafka consumer stopped for good: ${asMnerError(cause).message}`, {
+          cause,
+        });
+    if (error.class === 'retryable') {
+      emit({ type: 'note', level: 'warn', message: `${error.message} It is brought back.` });
+      void revive(member, handlers);
+    } else if (generation === 0) first?.reject(error);
+    else handlers.failed(error);
+  };
+
+  const revive = async (member: KafkaConsumer, handlers: ConsumerHandlers): Promise<void> => {
+    joining = deferred();
+    while (!ending.signal.aborted) {
+      await delay(clock, REVIVE_MS, ending.signal);
+      if (ending.signal.aborted) break;
+      const connected = await member.connect().then(
+        () => true,
+        () => false,
+      );
+      if (connected && !ending.signal.aborted) return run(member, handlers);
+    }
+    joining.resolve();
+  };
+
+  const handOver = async (
+    member: KafkaConsumer,
+    handlers: ConsumerHandlers,
+    payload: EachBatchPayload,
+  ): Promise<void> => {
+    const { batch, resolveOffset } = payload;
+    const { topic, partition } = batch;
+    const key = keyOf(batch);
+    if (ending.signal.aborted || !joined) return;
+    // What the fetch asked for; the type declarations leave it out. The first record's offset says less: logs have gaps.
+    const fetched = BigInt((batch as typeof batch & { readonly fetchedOffset: string }).fetchedOffset);
+    const judged = positions.judge(key, fetched);
+    if (judged.verdict === 'refuse') return;
+    if (judged.verdict === 'seek') return member.seek({ topic, partition, offset: String(judged.offset) });
+    if (judged.verdict === 'jumped') {
+      const message = `Offset ${judged.expected} of ${topic}, partition ${partition}, is gone; reading goes on at ${fetched}.`;
+      emit({ type: 'note', level: 'error', message });
+    }
+    const under = generation;
+    const records = batch.messages.map((message) => fromMessage(topic, partition, message));
+    await handlers.records(records, BigInt(batch.highWatermark));
+    // The group may have been joined again meanwhile: then kafkajs's position is a new one, and not ours to move.
+    const last = batch.messages.at(-1);
+    if (under !== generation || !last) return;
+    positions.taken(key, BigInt(batch.lastOffset()) + 1n);
+    resolveOffset(last.offset);
+  };
+
+  /** Reads the committed offsets after a join that was not quiet, and seeks there; positions.ts says why. */
+  const place = async (member: KafkaConsumer, partitions: readonly TopicPartition[], under: number): Promise<void> => {
+    const valid = () => under === generation && !ending.signal.aborted;
+    while (valid()) {
+      try {
+        for (const topic of new Set(partitions.map(({ topic }) => topic))) {
+          const offsets = await admin.offsets(topic, group);
+          if (!valid()) return;
+          for (const { partition, start, end, committed } of offsets) {
+            if (!partitions.some((held) => held.topic === topic && held.partition === partition)) continue;
+            const offset = committed ?? (from === 'earliest' ? start : end);
+            positions.place(keyOf({ topic, partition }), offset);
+            member.seek({ topic, partition, offset: String(offset) });
+          }
+        }
+        return;
+      } catch (error) {
+        emit({ type: 'note', level: 'warn', message: asMnerError(error).message });
+        await delay(clock, REVIVE_MS, ending.signal);
+      }
+    }
+  };
+
+  const commit = async (offsets: readonly CommitOffset[]): Promise<void> => {
+    const what = 'Cannot commit';
+    if (!consumer || !joined || ending.signal.aborted)
+      throw new MnerError('broker_unavailable', `${what}: this worker is not in its group now.`);
+    try {
+      await consumer.commitOffsets(offsets.map((one) => ({ ...one, offset: String(one.offset) })));
+    } catch (error) {
+      throw wireError(error, what);
+    }
+    // kafkajs returns without a word when its runner has stopped; only its event says that the coordinator agreed.
+    const missed = offsets.some((one) => acknowledged.get(keyOf(one)) !== one.offset);
+    if (missed) throw new MnerError('broker_unavailable', `${what}: the coordinator did not acknowledge it.`);
+  };
+
+  const stop = (): Promise<void> => {
+    stopping ??= end();
+    return stopping;
+  };
+
+  const end = async (): Promise<void> => {
+    ending.abort();
+    const member = consumer;
+    if (member) {
+      // While kafkajs joins, its `disconnect` returns at once, and the join goes on to make a member that nobody holds.
+      const done = joining.promise.then(() => member.disconnect()).catch(() => {});
+      await Promise.race([done, delay(clock, STOP_DEADLINE_MS)]);
+    }
+    joined = false;
+    first?.resolve();
+  };
+
+  const each = (partitions: readonly TopicPartition[]) =>
+    partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
+
+  return {
+    start,
+    pause: (partitions) => joined && consumer?.pause(each(partitions)),
+    resume: (partitions) => joined && consumer?.resume(each(partitions)),
+    commit,
+    stop,
+  };
+}
+
+function keyOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+interface PromiseWithResolvers {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+function deferred(): PromiseWithResolvers {
+  let resolve = () => {};
+  let reject = (_error: Error) => {};
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+}
+
+function settled(): PromiseWithResolvers {
+  const one = deferred();
+  one.resolve();
+  return one;
+}

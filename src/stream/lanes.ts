@@ -1,0 +1,319 @@
+import { type Clock, systemClock, type Timer } from '../clock.js';
+import { asMnerError, MnerError } from '../errors.js';
+import { type Emit, silent } from '../telemetry/events.js';
+import { createCommits } from './commits.js';
+import type { Delivery } from './delivery.js';
+import { createLane, type Finished, heldBytes, type Lane } from './lane.js';
+import type { Process } from './outcome.js';
+import type { Consumer, InputRecord, TopicPartition } from './port.js';
+import { createPressure } from './pressure.js';
+import { persist } from './retry.js';
+
+export interface LanesOptions {
+  readonly consumer: Consumer;
+  readonly process: Process;
+  readonly delivery: Delivery;
+  /** Told once, when nothing sensible can follow; nothing is committed after it. */
+  readonly failed: (error: MnerError) => void;
+  readonly limits?: LaneLimits;
+  readonly clock?: Clock;
+  readonly emit?: Emit;
+}
+
+export interface LaneLimits {
+  /** Above this, reading pauses: bytes of all records between arrival and acknowledgement. @default 67108864 */
+  readonly inflightBytes?: number;
+  /** At this, reading goes on. @default half of inflightBytes */
+  readonly lowWaterBytes?: number;
+  /** Records of one lane that are in process at once. @default 512 */
+  readonly laneRecords?: number;
+  /** Outcomes that are written at once; kafkajs's cost grows with the square. @default 512 */
+  readonly publishRecords?: number;
+  /** Bytes that are written at once; a broker takes about 1 MiB by default. @default 524288 */
+  readonly publishBytes?: number;
+  /** Acknowledged records after which their offsets are committed at once. @default 5000 */
+  readonly commitEveryRecords?: number;
+  /** The longest that an acknowledged record waits for its commit, in milliseconds. @default 500 */
+  readonly commitEveryMs?: number;
+  /** How often lag and age are told, in milliseconds. @default 1000 */
+  readonly reportEveryMs?: number;
+}
+
+/** All lanes of a consumer: one for each partition that the group has given us. */
+export interface Lanes {
+  /** In the group, whatever it has given us. False before the first assignment, during a rebalance, and at the end. */
+  readonly joined: boolean;
+  /** Joins the group; resolves at the first assignment. @throws MnerError `topic_missing` and the wire's codes */
+  start(): Promise<void>;
+  /**
+   * Reads no more; resolves when all that was begun is delivered and committed. Records that arrived and were not begun are
+   * left to the next owner.
+   * @throws MnerError `drain_timed_out` after `deadlineMs`
+   */
+  drain(deadlineMs: number): Promise<void>;
+  /** Leaves the group. What is in flight is dropped, and read again by the next owner. */
+  stop(): Promise<void>;
+}
+
+/** The life of a partition under one assignment. */
+interface OpenLane {
+  readonly lane: Lane;
+  readonly key: string;
+  readonly epoch: AbortController;
+  /** Its head is being delivered, or waits to be. */
+  delivering: boolean;
+}
+
+export function createLanes(options: LanesOptions): Lanes {
+  const { consumer, process, delivery, clock = systemClock, emit = silent, limits = {} } = options;
+  const { inflightBytes = 64 * 1024 * 1024, lowWaterBytes = inflightBytes / 2, laneRecords = 512 } = limits;
+  const { publishRecords = 512, publishBytes = 512 * 1024, reportEveryMs = 1000 } = limits;
+  const { commitEveryRecords = 5000, commitEveryMs = 500 } = limits;
+
+  let open = new Map<string, OpenLane>();
+  let epoch = new AbortController();
+  /** Partitions of the last assignment; null before the first. */
+  let assignment: readonly TopicPartition[] | null = null;
+  let joined = false;
+  let phase: 'running' | 'draining' | 'stopped' = 'running';
+  /** The delivery under way for each input partition, also of an older epoch. */
+  const tails = new Map<string, Promise<void>>();
+  const dirty = new Set<OpenLane>();
+  /** Called when lanes may have become empty. */
+  let emptied = () => {};
+  let report: Timer | undefined;
+
+  const ours = (): TopicPartition[] =>
+    [...open.values()].map(({ lane: { topic, partition } }) => ({ topic, partition }));
+
+  const pressure = createPressure({
+    highBytes: inflightBytes,
+    lowBytes: lowWaterBytes,
+    emit,
+    pause() {
+      const partitions = ours();
+      consumer.pause(partitions);
+      return partitions.length;
+    },
+    resume: () => phase === 'running' && consumer.resume(ours()),
+  });
+
+  const fail = (error: MnerError): void => {
+    if (phase === 'stopped') return;
+    phase = 'stopped';
+    close();
+    options.failed(error);
+  };
+
+  const commits = createCommits({
+    commit: (offsets) => consumer.commit(offsets),
+    everyRecords: commitEveryRecords,
+    everyMs: commitEveryMs,
+    clock,
+    emit,
+    failed: fail,
+  });
+
+  /**
+   * Ends the epoch. Results that come later find a closed lane, writes are not tried again, and commits that are due are
+   * dropped: after a rejoin kafkajs would send them under the new generation, for partitions that may be somebody else's.
+   */
+  const close = (): void => {
+    joined = false;
+    epoch.abort();
+    epoch = new AbortController();
+    commits.reset();
+    const closing = open;
+    open = new Map();
+    for (const { lane } of closing.values()) pressure.release(lane.close());
+    emptied();
+  };
+
+  const openLane = ({ topic, partition }: TopicPartition): OpenLane => {
+    const held = { lane: createLane(topic, partition), key: `${topic}/${partition}`, epoch, delivering: false };
+    open.set(held.key, held);
+    return held;
+  };
+
+  const assigned = (partitions: readonly TopicPartition[]): void => {
+    close();
+    if (phase === 'stopped') return;
+    joined = true;
+    if (assignment !== null) emit({ type: 'rebalance' });
+    for (const { topic, partition } of assignment ?? [])
+      if (!partitions.some((one) => one.topic === topic && one.partition === partition))
+        emit({ type: 'lane_lost', topic, partition });
+    assignment = partitions;
+    if (phase === 'draining') {
+      consumer.pause(partitions);
+      return;
+    }
+    for (const one of partitions) openLane(one);
+    pressure.reset();
+  };
+
+  const records = async (arrived: readonly InputRecord[], end: bigint): Promise<void> => {
+    const [first] = arrived;
+    if (!first || phase !== 'running') return;
+    let held = open.get(`${first.topic}/${first.partition}`);
+    if (!held) return;
+    const { expected } = held.lane;
+    if (expected !== undefined && first.offset < expected) {
+      // The log was cut or made anew, and offsets start again: what we hold of the old one can no longer be committed.
+      const message = `Offsets of ${held.key} went back to ${first.offset}; what was in flight is dropped.`;
+      emit({ type: 'note', level: 'error', message });
+      pressure.release(held.lane.close());
+      held = openLane(first);
+    }
+    pressure.hold(held.lane.arrive(arrived, end));
+    begin(held);
+  };
+
+  /** Begins to process what the lane's limit allows. */
+  const begin = (held: OpenLane): void => {
+    if (phase === 'draining') return;
+    for (const record of held.lane.start(laneRecords)) void work(held, record);
+  };
+
+  const work = async (held: OpenLane, record: InputRecord): Promise<void> => {
+    const { signal } = held.epoch;
+    let valid = false;
+    try {
+      const outcome = await persist(() => process(record, signal), { clock, signal });
+      valid = held.lane.finish(record.offset, outcome);
+    } catch (error) {
+      if (held.lane.state !== 'closed') return fail(asMnerError(error));
+    }
+    // Its lane was closed meanwhile: the memory is free only now.
+    if (!valid) return pressure.release(heldBytes(record));
+    wake(held);
+  };
+
+  /** A batch of inference finishes many records in one turn of the event loop; they are then delivered together. */
+  const wake = (held: OpenLane): void => {
+    if (dirty.size === 0) setImmediate(settle);
+    dirty.add(held);
+  };
+
+  const settle = (): void => {
+    const lanes = [...dirty];
+    dirty.clear();
+    for (const held of lanes) {
+      begin(held);
+      deliver(held);
+    }
+  };
+
+  /**
+   * Delivers the lane's finished head, batch after batch, behind whatever is under way for the same input partition. Why
+   * behind: a write of an older epoch cannot be called back. Say it holds 30 to 40 and 10 is committed; the partition
+   * comes back to us, and the new lane writes 10 to 15; if the old write landed only now, readers would see 30 before 16.
+   */
+  const deliver = (held: OpenLane): void => {
+    if (held.delivering) return;
+    held.delivering = true;
+    const before = tails.get(held.key);
+    const now = before ? before.then(() => deliverHead(held)) : deliverHead(held);
+    tails.set(held.key, now);
+    void now.finally(() => tails.get(held.key) === now && tails.delete(held.key));
+  };
+
+  const deliverHead = async (held: OpenLane): Promise<void> => {
+    const { lane } = held;
+    const { topic, partition } = lane;
+    const stumbled = (error: MnerError): void => {
+      lane.stumble();
+      emit({ type: 'note', level: 'warn', message: error.message, detail: { topic, partition } });
+    };
+    const delivering = { topic, partition, signal: held.epoch.signal, stumbled, recovered: () => lane.recover() };
+    for (;;) {
+      const batch = lane.take({ records: publishRecords, bytes: publishBytes });
+      if (!batch) {
+        // In the same breath as the look: what finishes from now on calls again.
+        held.delivering = false;
+        return;
+      }
+      const began = clock.now();
+      let delivered: readonly Finished[];
+      try {
+        delivered = await delivery.deliver(delivering, batch.finished, batch.nextOffset);
+      } catch (error) {
+        if (lane.state !== 'closed') fail(asMnerError(error));
+        return;
+      }
+      emit({ type: 'stage', stage: 'publish', seconds: (clock.now() - began) / 1000 });
+      tell(delivered);
+      // Written, but under an epoch that is over: the next owner writes it again, which at least once allows.
+      if (lane.state === 'closed') return;
+      pressure.release(lane.acknowledge());
+      if (delivery.commits === 'lanes')
+        commits.acknowledged({ topic, partition, offset: batch.nextOffset }, delivered.length);
+      emptied();
+    }
+  };
+
+  const tell = (delivered: readonly Finished[]): void => {
+    const now = clock.wall();
+    for (const { record, outcome } of delivered) {
+      if (outcome.kind === 'dead_letter') {
+        emit({ type: 'tweet', outcome: 'dead_letter' });
+        emit({ type: 'dead_letter', code: outcome.error.code });
+      } else emit({ type: 'tweet', outcome: outcome.value === null ? 'tombstone' : 'output' });
+      // The record's clock is the broker's or the producer's, which may be ahead of ours.
+      emit({ type: 'end_to_end', seconds: Math.max(0, now - record.timestamp) / 1000 });
+    }
+  };
+
+  const reportLanes = (): void => {
+    const now = clock.wall();
+    for (const { lane } of open.values()) {
+      const { topic, partition, oldest, lag } = lane;
+      const oldestSeconds = oldest ? Math.max(0, now - oldest.timestamp) / 1000 : 0;
+      emit({ type: 'lane', topic, partition, oldestSeconds, lag });
+    }
+    report = clock.after(reportEveryMs, reportLanes);
+  };
+
+  const inFlight = (): number => [...open.values()].reduce((sum, { lane }) => sum + lane.size, 0);
+
+  const drained = async (): Promise<void> => {
+    while (inFlight() > 0 && phase === 'draining')
+      await new Promise<void>((resolve) => {
+        emptied = resolve;
+      });
+    await commits.flush();
+  };
+
+  return {
+    get joined() {
+      return joined;
+    },
+    async start() {
+      if (phase !== 'running' || report) return;
+      report = clock.after(reportEveryMs, reportLanes);
+      await consumer.start({ assigned, revoked: close, records, failed: fail });
+    },
+    async drain(deadlineMs) {
+      if (phase !== 'running') return;
+      phase = 'draining';
+      consumer.pause(ours());
+      for (const { lane } of open.values()) pressure.release(lane.dropUnstarted());
+      let timer: Timer | undefined;
+      const late = new Promise<never>((_, reject) => {
+        timer = clock.after(deadlineMs, () => {
+          const message = `${inFlight()} records were still in flight after ${deadlineMs} ms of draining; the next worker does them again.`;
+          reject(new MnerError('drain_timed_out', message));
+        });
+      });
+      await Promise.race([drained(), late]).finally(() => timer?.cancel());
+    },
+    async stop() {
+      phase = 'stopped';
+      report?.cancel();
+      close();
+      await consumer.stop();
+      // Not to be torn from the producer in the middle of a write; they give up at the first failure now.
+      await Promise.allSettled(tails.values());
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { createServer } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { COMPRESSIONS, kafkaBroker } from '#mner/stream/kafka/broker.js';
+import type { Broker } from '#mner/stream/port.js';
+import { brokerConformance, freshName, text } from './broker-conformance.js';
+import { inbox } from './inbox.js';
+
+const brokers = process.env.MNER_TEST_BROKERS?.split(',').filter(Boolean) ?? [];
+
+if (brokers.length > 0) brokerConformance('Kafka', { open: async () => kafkaBroker({ brokers }) });
+
+describe.skipIf(brokers.length === 0)('a real Kafka (MNER_TEST_BROKERS is not set: skipped)', () => {
+  let broker: Broker;
+  beforeAll(async () => {
+    broker = kafkaBroker({ brokers });
+    await broker.connect();
+  });
+  afterAll(() => broker?.close());
+
+  it.each(COMPRESSIONS)('writes and reads records with compression %s', async (compression) => {
+    const packing = kafkaBroker({ brokers, compression });
+    const topic = freshName('packed');
+    await broker.createTopics([{ topic, partitions: 1, replicas: 1 }]);
+    const producer = await packing.producer();
+    const values = Array.from({ length: 50 }, (_, i) => `${i} ${'the same again '.repeat(i)}`);
+    await producer.send({ topic, partition: 0 }, values.map((value) => text(value)));
+    const box = inbox();
+    const consumer = packing.consumer({ topics: [topic], group: freshName('group') });
+    await consumer.start(box);
+    await box.until(({ records }) => records.all.length === values.length);
+    expect(box.records.all.map(({ value }) => String(value))).toEqual(values);
+    await packing.close();
+  });
+
+  it('stops within a second while it waits for records', async () => {
+    const topic = freshName('idle');
+    await broker.createTopics([{ topic, partitions: 1, replicas: 1 }]);
+    const consumer = broker.consumer({ topics: [topic], group: freshName('group') });
+    await consumer.start(inbox());
+    const began = performance.now();
+    await consumer.stop();
+    expect(performance.now() - began).toBeLessThan(1000);
+  });
+});
+
+describe('a Kafka that is not there', () => {
+  it('is one sentence that names the address', async () => {
+    const broker = kafkaBroker({ brokers: ['127.0.0.1:1'] });
+    const connected = broker.connect();
+    await expect(connected).rejects.toMatchObject({ code: 'broker_unreachable' });
+    await expect(connected).rejects.toThrow(/^Cannot reach Kafka at 127\.0\.0\.1:1: .*ECONNREFUSED.*\.$/);
+    await expect(broker.producer()).rejects.toMatchObject({ code: 'broker_unreachable' });
+    const consumer = broker.consumer({ topics: ['t'], group: 'g' });
+    await expect(consumer.start(inbox())).rejects.toMatchObject({ code: 'broker_unreachable' });
+    await broker.close();
+  });
+
+  it('is told within the deadline when something accepts and never answers', async () => {
+    const silentServer = createServer(() => {});
+    await new Promise<void>((resolve) => silentServer.listen(0, '127.0.0.1', resolve));
+    const address = silentServer.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    const broker = kafkaBroker({ brokers: [`127.0.0.1:${port}`] });
+    const began = performance.now();
+    await expect(broker.connect()).rejects.toMatchObject({ code: 'broker_unreachable' });
+    expect(performance.now() - began).toBeLessThan(12_000);
+    await broker.close();
+    silentServer.close();
+  }, 20_000);
+});
