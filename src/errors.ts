@@ -12,7 +12,10 @@ export const ERRORS = {
   bad_json: poison('The value is not JSON.', 'Look at the bytes in the dead letter; fix the producer.'),
   bad_utf8: poison('The value is not UTF-8.', 'Send JSON in UTF-8.'),
   too_deep: poison('The JSON is nested more deeply than any tweet.', 'Send one tweet per record, in a known shape.'),
-  unknown_shape: poison('The JSON has none of the three known shapes of a tweet.', 'See the input section of the README.'),
+  unknown_shape: poison(
+    'The JSON has none of the three known shapes of a tweet.',
+    'See the input section of the README.',
+  ),
   no_id: poison('The tweet has no id.', 'Send `id` (or `id_str`).'),
   no_text: poison('The tweet has no text.', 'Send `text`; an empty text is fine.'),
   text_too_long: poison('The text is longer than 25,000 characters.', 'No tweet is; split or cut the text.'),
@@ -35,14 +38,29 @@ export const ERRORS = {
   port_in_use: fatal(2, 'The HTTP port is taken.', 'Choose another with `MNER_HTTP_PORT`.'),
   missing_tool: fatal(2, 'A program that this command needs is not installed.', 'Install what the message names.'),
 
+  bad_download: fatal(
+    3,
+    'A downloaded file is missing or altered.',
+    'Delete the folder that the message names; it is fetched again.',
+  ),
+  local_server: fatal(4, 'A server on this machine did not start.', 'Look at what it said, in the message.'),
+
   // The wire
   broker_unreachable: fatal(4, 'No Kafka broker answers.', 'Check `MNER_BROKERS` and that Kafka runs.'),
   broker_unavailable: retryable('Kafka does not answer for now.', 'Wait; the lane tries again.'),
   topic_missing: fatal(4, 'A topic does not exist.', 'Create it: `mner topics --create`.'),
   not_authorised: fatal(4, 'The broker refuses access.', 'Grant the rights that docs/operations.md lists.'),
-  authentication_failed: fatal(4, 'The broker refuses the credentials.', 'Check the user, the password and the mechanism.'),
+  authentication_failed: fatal(
+    4,
+    'The broker refuses the credentials.',
+    'Check the user, the password and the mechanism.',
+  ),
   consumer_crashed: fatal(5, 'The Kafka consumer stopped for good.', 'Restart the worker; nothing was lost.'),
-  drain_timed_out: fatal(6, 'Work was still in flight when the drain deadline passed.', 'It is redone by the next worker.'),
+  drain_timed_out: fatal(
+    6,
+    'Work was still in flight when the drain deadline passed.',
+    'It is redone by the next worker.',
+  ),
 
   // The cache
   cache_unreachable: fatal(4, 'Redis does not answer.', 'Check `MNER_REDIS_URL`, or set it to `none` to run without.'),

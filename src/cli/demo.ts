@@ -1,0 +1,2 @@
+import type { Command } from 'commander';
+export async function demo(_command: Command): Promise<void> {}

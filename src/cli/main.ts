@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { asMnerError, ERRORS } from '../errors.js';
+import { say } from './print.js';
+
+/** Commands load their code when they are called, so that `mner --help` answers at once. */
+const program = new Command('mner')
+  .description('Reads tweets with pictures from Kafka and publishes the entities that they mention.')
+  .showHelpAfterError('(see `mner --help`)')
+  .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+  .enablePositionalOptions();
+
+const { addConfigOptions } = await import('./settings.js');
+
+addConfigOptions(program.command('run'), { listed: true })
+  .description('run the worker until it is told to stop')
+  .action(async (_options, command: Command) => (await import('./run.js')).run(command));
+
+addConfigOptions(program.command('extract'))
+  .description('read tweets as NDJSON and print their entities as NDJSON, without a broker')
+  .argument('[file]', 'NDJSON file, or - for standard input', '-')
+  .option('--text <text>', 'one tweet by its text')
+  .option('--image <file|url>', 'the picture that goes with --text')
+  .option('--pretty', 'print for people')
+  .action(async (file: string, _options, command: Command) => (await import('./extract.js')).extract(file, command));
+
+addConfigOptions(program.command('check'))
+  .description('say what works: configuration, broker, topics, Redis, bundle, execution provider')
+  .option('--json', 'print JSON')
+  .action(async (_options, command: Command) => (await import('./check.js')).check(command));
+
+addConfigOptions(program.command('evaluate'), { except: ['mentions'] })
+  .description('measure precision, recall and F1 on labelled tweets')
+  .requiredOption('--data <file>', 'CoNLL file with IMGID lines')
+  .option('--images <dir>', 'folder with the pictures, named <IMGID>.jpg')
+  .option('--captions <file>', 'captions of the pictures, `image id<TAB>caption`')
+  .option('--no-image', 'read the texts alone')
+  .option('--raw', 'join the words and tokenise them again, as the worker does')
+  .option('--mentions <how>', 'whether @name may be an entity: auto, ignore or entity', 'auto')
+  .option('--json', 'print JSON')
+  .action(async (_options, command: Command) => (await import('./evaluate.js')).evaluate(command));
+
+addConfigOptions(program.command('bench'))
+  .description('measure the figures that docs/benchmarks.md explains')
+  .option('--only <names>', 'the figures to measure, separated by commas')
+  .option('--json <file>', 'write the figures with their samples')
+  .option('--tweets <file>', 'NDJSON of the tweets to measure with')
+  .option('--windows <n>', 'windows for each side', '5')
+  .option('--seconds <n>', 'length of a window in seconds', '10')
+  .action(async (_options, command: Command) => (await import('./bench.js')).bench(command));
+
+addConfigOptions(program.command('produce'))
+  .description('send NDJSON to the input topic')
+  .argument('<file>', 'NDJSON file, or - for standard input')
+  .option('--rate <n>', 'tweets per second', '0')
+  .action(async (file: string, _options, command: Command) => (await import('./produce.js')).produce(file, command));
+
+addConfigOptions(program.command('tail'))
+  .description('read the output topic')
+  .option('--from-beginning', 'start with the oldest record')
+  .option('--max <n>', 'stop after so many records')
+  .option('--json', 'print NDJSON')
+  .action(async (_options, command: Command) => (await import('./tail.js')).tail(command));
+
+addConfigOptions(program.command('topics'))
+  .description('check the topics, or create those that are missing')
+  .option('--create', 'create what is missing')
+  .option('--partitions <n>', 'partitions of a new topic', '12')
+  .option('--replicas <n>', 'replicas of a new topic', '1')
+  .option('--json', 'print JSON')
+  .action(async (_options, command: Command) => (await import('./topics.js')).topics(command));
+
+const bundle = program.command('bundle').description('look at model bundles');
+for (const [name, what] of [
+  ['list', 'list the bundles'],
+  ['show', 'print the manifest of one'],
+  ['verify', 'check every file against its checksum'],
+] as const) {
+  addConfigOptions(bundle.command(name))
+    .description(what)
+    .argument(name === 'show' ? '<name>' : '[name]', 'the bundle')
+    .option('--json', 'print JSON')
+    .action(async (which: string | undefined, _options, command: Command) =>
+      (await import('./bundle.js')).bundle(name, which, command),
+    );
+}
+
+const config = program.command('config').description('look at the configuration');
+for (const [name, what] of [
+  ['print', 'print what is in force, secrets hidden'],
+  ['schema', 'print its JSON Schema'],
+  ['docs', 'print its table for the documentation'],
+] as const) {
+  addConfigOptions(config.command(name))
+    .description(what)
+    .option('--json', 'print JSON')
+    .action(async (_options, command: Command) => (await import('./config.js')).config(name, command));
+}
+
+addConfigOptions(program.command('demo'))
+  .description('start everything, send sample tweets, show what comes out, serve the playground')
+  .option('--once', 'end after the samples')
+  .option('--port <n>', 'port of the playground', '8080')
+  .action(async (_options, command: Command) => (await import('./demo.js')).demo(command));
+
+// A reader that has seen enough closes the pipe (`mner extract … | head`); that is no fault of anybody's.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  const error = asMnerError(thrown);
+  say(`mner: ${error.message}`);
+  if (error.code === 'internal' && process.env.MNER_LOG_LEVEL === 'debug') say(String(error.stack));
+  process.exitCode = ERRORS[error.code].exit;
+}

@@ -1,0 +1,112 @@
+import type { Clock } from './clock.js';
+import { MnerError } from './errors.js';
+import type { Images } from './image/look.js';
+import type { EntityRecord } from './ner/record.js';
+import { toRecord } from './ner/record.js';
+import { placeChunks } from './ner/spans.js';
+import { headerText, textHeader, withoutHeaders } from './stream/headers.js';
+import type { Outcome, Process } from './stream/outcome.js';
+import type { Headers, InputRecord } from './stream/port.js';
+import type { Emit } from './telemetry/events.js';
+import { continueTrace } from './telemetry/trace.js';
+import type { Reader } from './text/reader.js';
+import { type Mentions, splitWords, type Word } from './text/words.js';
+import { parseTweet } from './tweet/parse.js';
+import { type Tweet, usablePhoto } from './tweet/tweet.js';
+
+export interface PipelineParts {
+  readonly images: Images;
+  readonly reader: Reader;
+  readonly mentions: Mentions;
+  readonly model: () => EntityRecord['model'];
+  /** Whether each mention gets a record of its own. */
+  readonly eachMention: boolean;
+  readonly clock: Clock;
+  readonly emit: Emit;
+}
+
+/** Headers that we set; those that came with the same names are replaced. */
+const OURS: ReadonlySet<string> = new Set(['mner-schema', 'mner-model', 'mner-source', 'traceparent']);
+
+/** The way of one tweet, station by station: bytes, tweet, picture, words, entities, record. */
+export function createPipeline(parts: PipelineParts): Process {
+  const { images, reader, mentions, model, eachMention, clock, emit } = parts;
+
+  async function readTweet(tweet: Tweet, source: InputRecord, signal: AbortSignal): Promise<EntityRecord> {
+    const look = await images.look(usablePhoto(tweet), signal);
+    const words = displayedWords(tweet, mentions);
+    const reading = await reader.read(
+      words.map((word) => word.text),
+      look.status === 'used' ? look.features : null,
+    );
+    if (reading.relevance !== null) emit({ type: 'relevance', value: reading.relevance });
+    return toRecord({
+      tweet,
+      entities: placeChunks(reading.chunks, reading.confidences, words, tweet.text),
+      image: { status: look.status, relevance: reading.relevance, cache: look.cache },
+      windows: reading.windows,
+      model: model(),
+      source: {
+        topic: source.topic,
+        partition: source.partition,
+        offset: String(source.offset),
+        timestamp: source.timestamp,
+      },
+      processedAt: clock.wall(),
+    });
+  }
+
+  function outputOf(record: EntityRecord, source: InputRecord): Outcome {
+    const headers = outputHeaders(source, record.model);
+    const value = Buffer.from(JSON.stringify(record));
+    if (!eachMention) return { kind: 'output', value, headers };
+    const { tweet_id, entities, source: from, processed_at } = record;
+    return {
+      kind: 'output',
+      value,
+      headers,
+      mentions: entities.map((entity) => ({
+        key: Buffer.from(entity.key),
+        value: Buffer.from(
+          JSON.stringify({ schema: 'tweet-mention/1', tweet_id, ...entity, source: from, processed_at }),
+        ),
+      })),
+    };
+  }
+
+  return async (record, signal) => {
+    if (record.value === null) return { kind: 'output', value: null, headers: outputHeaders(record, model()) };
+    const start = clock.now();
+    try {
+      const tweet = parseTweet(record.value);
+      emit({ type: 'stage', stage: 'parse', seconds: (clock.now() - start) / 1000 });
+      const result = await readTweet(tweet, record, signal);
+      emit({ type: 'entities', types: result.entities.map((entity) => entity.type) });
+      return outputOf(result, record);
+    } catch (error) {
+      if (error instanceof MnerError && error.class === 'poison') return { kind: 'dead_letter', error };
+      throw error;
+    }
+  };
+}
+
+/** The words of what X displays, with their places in the whole text. */
+function displayedWords({ text, displayed: [start, end] }: Tweet, mentions: Mentions): Word[] {
+  if (start === 0) return splitWords(text.slice(0, end), mentions);
+  return splitWords(text.slice(start, end), mentions).map((word) => ({
+    text: word.text,
+    start: word.start + start,
+    end: word.end + start,
+  }));
+}
+
+function outputHeaders(record: InputRecord, { bundle, version }: EntityRecord['model']): Headers {
+  const trace = continueTrace(headerText(record.headers, 'traceparent') ?? '');
+  return [
+    ...withoutHeaders(record.headers, OURS),
+    ...(trace === null ? [] : [textHeader('traceparent', trace)]),
+    textHeader('mner-schema', 'tweet-entities/1'),
+    textHeader('mner-model', `${bundle}@${version}`),
+    textHeader('mner-source', `${record.topic}/${record.partition}/${record.offset}`),
+  ];
+}
