@@ -50,7 +50,7 @@ function withProvider(
       try {
         const inputs: Record<string, OrtTensor> = {};
         for (const [name, { type, data, dims }] of Object.entries(feeds)) {
-          inputs[name] = new OrtTensor(type, data, dims);
+          inputs[name] = type === 'float16' ? halves(data, dims) : new OrtTensor(type, data, dims);
         }
         return fromOrt(await session.run(inputs));
       } catch (error) {
@@ -124,6 +124,17 @@ function fromOrt(outputs: Readonly<Record<string, OrtTensor>>): Tensors {
     else throw new Error(`output ${name} is ${type}, which no bundle has`);
   }
   return tensors;
+}
+
+/**
+ * A float16 input. Where Node has a Float16Array (24 does), onnxruntime-common wraps the bits in one, and the native binding of
+ * 1.30 takes that for an array of no bytes ("not enough space: expected 9600, got 0"; microsoft/onnxruntime pull request
+ * 32323). The bits themselves it reads on every Node, so they are put back.
+ */
+function halves(data: Uint16Array, dims: readonly number[]): OrtTensor {
+  const tensor = new OrtTensor('float16', data, dims);
+  if (!(tensor.data instanceof Uint16Array)) Object.assign(tensor, { cpuData: data });
+  return tensor;
 }
 
 /** Node 24 has a Float16Array and ONNX Runtime uses it there; the port carries bits. */

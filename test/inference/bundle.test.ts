@@ -43,7 +43,7 @@ describe('bundles', () => {
         precision: 'fp32',
         sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       },
-      { name: 'vision-tiny', family: 'vision', kind: 'vision', version: '1.0.0' },
+      { name: 'vision-tiny', family: 'vision', kind: 'vision', version: expect.any(String) },
     ]);
   });
 
@@ -68,7 +68,7 @@ describe('bundles', () => {
 
   it('go with the vision bundle that the manifest names', async () => {
     const { manifest } = await loadNerBundle(root, 'ham-tiny');
-    const vision = await loadVisionBundle(root, { ...manifest, vision: { family: 'vision', version: '1.0.0' } });
+    const vision = await loadVisionBundle(root, manifest);
     expect(await readBundleLines(vision, 'objects.txt')).toHaveLength(80);
     await expect(
       loadVisionBundle(root, { ...manifest, vision: { family: 'vision', version: '9.9.9' } }),

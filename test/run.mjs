@@ -1,0 +1,172 @@
+// The whole suite, `npm test`: the type checker, the linter, the tests against one real Kafka and one real Redis, and a short part on
+// Node 24. Arguments go to vitest as filters: `npm test -- test/stream`. The last line is `N passed, N failed, N skipped`.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const NODE_24 = '24.21.0';
+/** What depends most on the version of Node: the native modules and the text rules. */
+const PART_ON_NODE_24 = ['test/ner', 'test/text', 'test/tweet', 'test/inference'];
+
+const filters = process.argv.slice(2);
+const scratch = mkdtempSync(join(tmpdir(), 'mner-test-'));
+const total = { passed: 0, failed: 0, skipped: 0 };
+const children = new Set();
+const servers = [];
+let finishing = false;
+// Ends what we started in order; the servers would also end by themselves (src/local/process.ts).
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => finish(130));
+
+const starting = startServers(); // While the checks below run.
+await check('type check of src', bin('typescript/bin/tsc'), ['-p', 'tsconfig.json', '--noEmit']);
+await check('type check of test', bin('typescript/bin/tsc'), ['-p', 'test/tsconfig.json']);
+await check('lint and format', bin('@biomejs/biome/bin/biome'), ['check', '--error-on-warnings']);
+const env = { ...(await starting), MNER_TEST_DATA: resolve(ROOT, process.env.MNER_TEST_DATA || '../shared/data') };
+add(await vitest(process.execPath, filters, env));
+await node24(env);
+await finish();
+
+/** Environment variables that tell the tests where the servers are; a server that does not start is a failed test. */
+async function startServers() {
+  const { startKafka } = await import('../dist/local/kafka.js');
+  const { startRedis } = await import('../dist/local/redis.js');
+  const say = (line) => process.stdout.write(`  ${line}\n`);
+  const start = async (name, starter, variables) => {
+    try {
+      const server = await starter({ say });
+      servers.push(server);
+      return variables(server);
+    } catch (error) {
+      report('failed', `start of ${name}`, error instanceof Error ? error.message : String(error));
+      return {};
+    }
+  };
+  const kafka = start('Kafka', startKafka, ({ brokers }) => ({ MNER_TEST_BROKERS: brokers.join(',') }));
+  const redis = start('Redis', startRedis, ({ url }) => ({ MNER_TEST_REDIS_URL: url }));
+  return { ...(await kafka), ...(await redis) };
+}
+
+/** A command that counts as one test; what it said is shown when it fails. */
+async function check(name, script, args) {
+  const { code, output } = await run(process.execPath, [script, ...args], { quiet: true });
+  report(code === 0 ? 'passed' : 'failed', name, code === 0 ? '' : output);
+}
+
+/** Runs the tests and counts them by vitest's own report, never by its silence. */
+async function vitest(node, paths, env) {
+  const outcome = join(scratch, `vitest-${Date.now()}.json`);
+  const args = [
+    'run',
+    '--config',
+    'test/vitest.config.ts',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${outcome}`,
+  ];
+  const { code } = await run(node, [bin('vitest/vitest.mjs'), ...args, ...paths], { env });
+  if (!existsSync(outcome)) return { passed: 0, failed: 1, skipped: 0 };
+  const result = JSON.parse(readFileSync(outcome, 'utf8'));
+  const counts = {
+    passed: result.numPassedTests,
+    failed: result.numFailedTests,
+    skipped: result.numPendingTests + result.numTodoTests,
+  };
+  // A file that does not load, or a hook that fails, has no failed test of its own.
+  counts.failed += result.testResults.filter(
+    ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
+  ).length;
+  if (code !== 0 && counts.failed === 0) counts.failed = 1; // An error outside of the tests, or no test at all.
+  if (counts.passed + counts.failed + counts.skipped === 0) counts.failed = 1;
+  return counts;
+}
+
+/** One test: a part of the suite passes on Node 24 too, and so does one tweet through the command. */
+async function node24(env) {
+  const name = `a part on Node ${NODE_24}`;
+  if (filters.length > 0) return report('skipped', name, 'left out, since only a part of the suite was asked for');
+  const found = await run('npx', ['-y', '-p', `node@${NODE_24}`, 'node', '-p', 'process.execPath'], {
+    quiet: true,
+    limitMs: 180_000,
+  });
+  const node = found.stdout.trim().split('\n').pop() ?? '';
+  if (found.code !== 0 || !existsSync(node)) return report('skipped', name, "npm's `node` package could not be had");
+  const paths = PART_ON_NODE_24.filter((path) => existsSync(join(ROOT, path)));
+  const counts = await vitest(node, paths, env);
+  const smoke = await smokeOnNode24(node);
+  const good = counts.failed === 0 && counts.passed > 0 && smoke === '';
+  report(good ? 'passed' : 'failed', name, `${counts.passed} tests passed, ${counts.failed} failed ${smoke}`.trim());
+}
+
+async function smokeOnNode24(node) {
+  const main = join(ROOT, 'dist', 'cli', 'main.js');
+  const { code, stdout, output } = await run(node, [main, 'extract', '--text', 'Kobe Bryant in Los Angeles'], {
+    quiet: true,
+  });
+  return code === 0 && stdout.includes('"tweet-entities/1"') ? '' : `\`mner extract\` failed: ${output}`;
+}
+
+/** Runs to the end. `quiet` keeps what it says instead of showing it. */
+function run(command, args, { quiet = false, env = {}, limitMs } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd: ROOT,
+      // A group of its own, so that `finish` can end it with all that it started; temporary files go where we remove them.
+      detached: true,
+      env: { ...process.env, TMPDIR: scratch, ...env },
+      stdio: ['ignore', quiet ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'],
+      timeout: limitMs,
+    });
+    children.add(child);
+    let stdout = '';
+    let output = '';
+    child.stdout?.on('data', (chunk) => {
+      stdout += chunk;
+      output += chunk;
+    });
+    child.stderr?.on('data', (chunk) => {
+      output += chunk;
+    });
+    const done = (code, text) => {
+      children.delete(child);
+      resolve({ code, stdout, output: output + text });
+    };
+    child.once('error', (error) => done(1, error.message));
+    child.once('close', (code) => done(code ?? 1, ''));
+  });
+}
+
+function report(outcome, name, detail) {
+  add({ [outcome]: 1 });
+  const sign = { passed: '✓', failed: '✗', skipped: '-' }[outcome];
+  process.stdout.write(
+    `${sign} ${name}${outcome === 'passed' ? '' : ` (${outcome})`}${detail ? `: ${detail.trimEnd()}` : ''}\n`,
+  );
+}
+
+function add(counts) {
+  for (const [outcome, count] of Object.entries(counts)) total[outcome] += count;
+}
+
+function bin(path) {
+  return join(ROOT, 'node_modules', path);
+}
+
+async function finish(code) {
+  if (finishing) return;
+  finishing = true;
+  for (const { pid } of children) {
+    try {
+      if (pid) process.kill(-pid, 'SIGKILL');
+    } catch {
+      // It ended a moment ago.
+    }
+  }
+  await Promise.all(servers.map((server) => server.stop()));
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
+  const { passed, failed, skipped } = total;
+  process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+  process.exit(code ?? (failed > 0 ? 1 : 0));
+}
