@@ -1,4 +1,4 @@
-import type { Chunk, Crf } from './crf.js';
+import type { Chunk } from './crf.js';
 
 /** Where a word stands in the raw text, in UTF-16 units. */
 export interface Place {
@@ -38,28 +38,6 @@ export function chunksOf(labels: readonly string[], lenient = true): Chunk[] {
     from = i;
   }
   return chunks;
-}
-
-/** Reads a tweet's emissions into entities. */
-export interface EntityReader {
-  /**
-   * @param emissions [words, labels]
-   * @param words where each word stands in `text`
-   * @param text the raw text
-   */
-  read(emissions: Float32Array, words: readonly Place[], text: string): Entity[];
-}
-
-/** @param labels of the CRF, in its order */
-export function createEntityReader(crf: Crf, labels: readonly string[]): EntityReader {
-  return {
-    read(emissions, words, text) {
-      const path = crf.viterbi(emissions);
-      const chunks = chunksOf(Array.from(path, (label) => labels[label] as string));
-      const confidences = crf.probabilities(emissions, chunks);
-      return placeChunks(chunks, confidences, words, text);
-    },
-  };
 }
 
 /** Gives chunks their place in the raw text. */

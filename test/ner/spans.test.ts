@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createCrf } from '#mner/ner/crf.js';
-import { chunksOf, codePoints, createEntityReader, placeChunks } from '#mner/ner/spans.js';
+import { chunksOf, codePoints, placeChunks } from '#mner/ner/spans.js';
 
 describe('chunksOf', () => {
   it.each<[string, string, string]>([
@@ -69,30 +68,6 @@ describe('placeChunks', () => {
         }
       }),
     );
-  });
-});
-
-describe('createEntityReader', () => {
-  it('reads emissions into entities with their confidence', () => {
-    const labels = ['O', 'B-PER', 'I-PER'];
-    const crf = createCrf({ labels, transitions: labels.map(() => [0, 0, 0]), start: [0, 0, 0], end: [0, 0, 0] });
-    const emissions = Float32Array.of(5, 0, 0, 0, 8, 0, 0, 0, 8);
-    const words = [
-      { start: 0, end: 2 },
-      { start: 3, end: 7 },
-      { start: 8, end: 14 },
-    ];
-    const [entity, ...others] = createEntityReader(crf, labels).read(emissions, words, 'RT Kobe Bryant');
-    expect(others).toEqual([]);
-    expect(entity).toMatchObject({ type: 'PER', text: 'Kobe Bryant', start: 3, end: 14, utf16: [3, 14] });
-    expect(entity?.confidence).toBeGreaterThan(0.98);
-    expect(entity?.confidence).toBeLessThanOrEqual(1);
-  });
-
-  it('finds nothing where there are no words', () => {
-    const labels = ['O', 'B-PER', 'I-PER'];
-    const crf = createCrf({ labels, transitions: labels.map(() => [0, 0, 0]), start: [0, 0, 0], end: [0, 0, 0] });
-    expect(createEntityReader(crf, labels).read(new Float32Array(0), [], '')).toEqual([]);
   });
 });
 
