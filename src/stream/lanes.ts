@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Clock, systemClock, type Timer } from '../clock.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
@@ -71,7 +72,7 @@ export function createLanes(options: LanesOptions): Lanes {
   const { commitEveryRecords = 5000, commitEveryMs = 500 } = limits;
 
   let open = new Map<string, OpenLane>();
-  let epoch = new AbortController();
+  let epoch = newEpoch();
   /** Partitions of the last assignment; null before the first. */
   let assignment: readonly TopicPartition[] | null = null;
   let joined = false;
@@ -121,7 +122,7 @@ export function createLanes(options: LanesOptions): Lanes {
   const close = (): void => {
     joined = false;
     epoch.abort();
-    epoch = new AbortController();
+    epoch = newEpoch();
     commits.reset();
     const closing = open;
     open = new Map();
@@ -316,4 +317,11 @@ export function createLanes(options: LanesOptions): Lanes {
       await Promise.allSettled(tails.values());
     },
   };
+}
+
+/** Every record of the epoch listens to its end, which Node would take for a leak. */
+function newEpoch(): AbortController {
+  const epoch = new AbortController();
+  setMaxListeners(0, epoch.signal);
+  return epoch;
 }

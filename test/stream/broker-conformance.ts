@@ -90,10 +90,9 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
       const input = await topic();
       await producer.send({ topic: input, partition: 0 }, [text('old')]);
       const [consumer, box] = await join({ topics: [input], group: freshName('group'), from: 'latest' });
-      // An assignment says nothing of the position yet, so old and new may not be told apart by when they are sent: what was
-      // written before the group existed is what must not come.
+      // An assignment does not say that the end has been looked up yet, so some of these may count as old, too.
       const sent = (async () => {
-        for (let i = 0; !box.records.all.length; i += 1) await producer.send({ topic: input, partition: 0 }, [text('new')]);
+        while (box.records.all.length === 0) await producer.send({ topic: input, partition: 0 }, [text('new')]);
       })();
       await box.until(({ records }) => records.all.length > 0);
       await sent;
@@ -105,7 +104,10 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
       const input = await topic();
       const group = freshName('group');
       const to = { topic: input, partition: 0 };
-      await producer.send(to, ['a', 'b', 'c', 'd'].map((value) => text(value)));
+      await producer.send(
+        to,
+        ['a', 'b', 'c', 'd'].map((value) => text(value)),
+      );
       const [one, first] = await join({ topics: [input], group });
       await first.until(({ records }) => records.all.length === 4);
       await one.commit([{ ...to, offset: 2n }]);
@@ -189,6 +191,7 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
       await first.until(({ told, partitions }) => told.includes('revoked') && partitions?.length === 1);
       await producer.send({ topic: input, partition: 0 }, [text('through')]);
       await first.until(({ records }) => records.all.length === 1);
+      expect(values(first)).toEqual(['through']);
       await one.stop();
     });
 

@@ -86,8 +86,9 @@ const REPEAT_MS = 10_000;
 function kafkaLog(emit: Emit, clock: Clock): (entry: LogEntry) => void {
   const last = new Map<string, number>();
   return ({ namespace, log }) => {
-    // Every error in a response is told again, with its meaning, by whoever asked.
+    // Every error in a response is told again, with its meaning, by whoever asked; a crash by our consumer.
     if (namespace === 'Connection' && log.message.startsWith('Response ')) return;
+    if (namespace === 'Consumer' && /^(Crash|Restarting)/.test(log.message)) return;
     const now = clock.now();
     const before = last.get(log.message);
     if (before !== undefined && now - before < REPEAT_MS) return;

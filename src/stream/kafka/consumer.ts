@@ -33,6 +33,8 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   let joined = false;
   /** No fetch is under way: before the first join, and between REBALANCING, which comes after they ended, and the next. */
   let quiet = true;
+  /** The consumer stopped, and has not joined since. */
+  let outage = false;
   /** From `run` or a restart until the group is joined or kafkajs gives up; while it lasts `disconnect` stops nothing. */
   let joining = settled();
   /** The last offset that the coordinator acknowledged in this generation, by partition. */
@@ -109,6 +111,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       );
       generation += 1;
       joined = true;
+      outage = false;
       acknowledged.clear();
       // kafkajs keeps a partition paused across rebalances, even one that was away meanwhile.
       const paused = member.paused();
@@ -130,7 +133,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       const before = joining;
       joining = deferred();
       before.resolve();
-      emit({ type: 'note', level: 'warn', message: `The Kafka consumer starts again: ${payload.error.message}` });
+      stumbled(`The Kafka consumer starts again: ${payload.error.message}.`);
     });
     member.on(COMMIT_OFFSETS, ({ payload }) => {
       for (const { topic, partitions } of payload.topics)
@@ -140,6 +143,12 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     member.on(END_BATCH_PROCESS, ({ payload }) => {
       if (payload.batchSize === 0) positions.skipped(keyOf(payload), BigInt(payload.lastOffset) + 1n);
     });
+  };
+
+  /** Once for each time that the group is lost: attempts follow each other by the half second. */
+  const stumbled = (message: string): void => {
+    if (!outage) emit({ type: 'note', level: 'warn', message });
+    outage = true;
   };
 
   const revoke = (handlers: ConsumerHandlers): void => {
@@ -163,7 +172,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
           cause,
         });
     if (error.class === 'retryable') {
-      emit({ type: 'note', level: 'warn', message: `${error.message} It is brought back.` });
+      stumbled(`${error.message} It is brought back.`);
       void revive(member, handlers);
     } else if (generation === 0) first?.reject(error);
     else handlers.failed(error);

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { MnerError } from '#mner/errors.js';
+import { isWireError, wireError } from '#mner/stream/kafka/errors.js';
+
+/** An error in the shape that kafkajs throws. */
+function thrown(
+  name: string,
+  change: { message?: string; type?: string; code?: unknown; cause?: unknown } = {},
+): Error {
+  const { message = 'It broke', ...rest } = change;
+  return Object.assign(new Error(message), { name, ...rest });
+}
+
+describe('what kafkajs throws', () => {
+  it.each([
+    ['MESSAGE_TOO_LARGE', 'output_too_large'],
+    ['RECORD_LIST_TOO_LARGE', 'output_too_large'],
+    ['UNKNOWN_TOPIC_OR_PARTITION', 'topic_missing'],
+    ['TOPIC_AUTHORIZATION_FAILED', 'not_authorised'],
+    ['GROUP_AUTHORIZATION_FAILED', 'not_authorised'],
+    ['CLUSTER_AUTHORIZATION_FAILED', 'not_authorised'],
+    ['SASL_AUTHENTICATION_FAILED', 'authentication_failed'],
+    ['UNSUPPORTED_SASL_MECHANISM', 'authentication_failed'],
+    ['NOT_ENOUGH_REPLICAS', 'broker_unavailable'],
+    ['REBALANCE_IN_PROGRESS', 'broker_unavailable'],
+  ])('with type %s has the code %s', (type, code) => {
+    const inner = thrown('KafkaJSProtocolError', { type });
+    expect(wireError(inner, 'Cannot write')).toMatchObject({ code, message: 'Cannot write: It broke.' });
+    const retried = thrown('KafkaJSNumberOfRetriesExceeded', { cause: inner });
+    expect(wireError(retried, 'Cannot write').code).toBe(code);
+  });
+
+  it('has the code of the first of several', () => {
+    const both = Object.assign(thrown('KafkaJSAggregateError'), {
+      errors: [thrown('KafkaJSCreateTopicError', { type: 'CLUSTER_AUTHORIZATION_FAILED' })],
+    });
+    expect(wireError(both, 'Cannot create').code).toBe('not_authorised');
+  });
+
+  it('without a meaning of its own has the code of what was tried', () => {
+    const error = thrown('KafkaJSConnectionError', { message: 'Connection timeout' });
+    expect(wireError(error, 'Cannot reach', 'broker_unreachable').code).toBe('broker_unreachable');
+    expect(wireError(thrown('KafkaJSSASLAuthenticationError'), 'Cannot reach').code).toBe('authentication_failed');
+  });
+
+  it('keeps a code of ours', () => {
+    const ours = new MnerError('topic_missing', 'The topic t does not exist.');
+    expect(wireError(ours, 'Cannot write')).toBe(ours);
+  });
+
+  it('is told from a defect, also one that kafkajs has wrapped', () => {
+    expect(isWireError(thrown('KafkaJSNonRetriableError', { cause: thrown('KafkaJSProtocolError') }))).toBe(true);
+    expect(isWireError(thrown('Error', { code: 'ECONNRESET' }))).toBe(true);
+    expect(isWireError(thrown('KafkaJSNonRetriableError', { cause: new TypeError('x is undefined') }))).toBe(false);
+  });
+});
