@@ -82,7 +82,7 @@ export const configSchema = z.strictObject({
     'Second output, one record per mention with the entity as its key, for consumers that join by entity (`tweet-mentions` by custom). Doubles the records written.',
   ),
   replay_topic: optionalTopic(
-    'Second input of lower priority, for reading old tweets again without holding up new ones. Order holds per topic and partition.',
+    'Second input, for reading old tweets again: of each of its partitions at most 16 records are in work at once, so that it takes what the live stream leaves. Order holds per topic and partition.',
   ),
 
   delivery: z.enum(['at_least_once', 'exactly_once']).default('at_least_once').register(about, {

@@ -26,8 +26,8 @@ export interface LaneLimits {
   readonly inflightBytes?: number;
   /** At this, reading goes on. @default half of inflightBytes */
   readonly lowWaterBytes?: number;
-  /** Records of one lane that are in process at once. @default 512 */
-  readonly laneRecords?: number;
+  /** Records of one lane that are in process at once, by its topic. @default 512 */
+  readonly laneRecords?: (topic: string) => number;
   /** Outcomes that are written at once; kafkajs's cost grows with the square. @default 512 */
   readonly publishRecords?: number;
   /** Bytes that are written at once; a broker takes about 1 MiB by default. @default 524288 */
@@ -67,7 +67,7 @@ interface OpenLane {
 
 export function createLanes(options: LanesOptions): Lanes {
   const { consumer, process, delivery, clock = systemClock, emit = silent, limits = {} } = options;
-  const { inflightBytes = 64 * 1024 * 1024, lowWaterBytes = inflightBytes / 2, laneRecords = 512 } = limits;
+  const { inflightBytes = 64 * 1024 * 1024, lowWaterBytes = inflightBytes / 2, laneRecords = () => 512 } = limits;
   const { publishRecords = 512, publishBytes = 512 * 1024, reportEveryMs = 1000 } = limits;
   const { commitEveryRecords = 5000, commitEveryMs = 500 } = limits;
 
@@ -173,7 +173,7 @@ export function createLanes(options: LanesOptions): Lanes {
   /** Begins to process what the lane's limit allows. */
   const begin = (held: OpenLane): void => {
     if (phase === 'draining') return;
-    for (const record of held.lane.start(laneRecords)) void work(held, record);
+    for (const record of held.lane.start(laneRecords(held.lane.topic))) void work(held, record);
   };
 
   const work = async (held: OpenLane, record: InputRecord): Promise<void> => {

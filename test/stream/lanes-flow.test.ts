@@ -143,7 +143,7 @@ describe('lanes under back-pressure', () => {
   });
 
   it('process no more records of a lane at once than the limit', async () => {
-    const world = await setUp({ limits: { laneRecords: 2 } });
+    const world = await setUp({ limits: { laneRecords: () => 2 } });
     const { take, process, open } = desk();
     put(world.broker, 0, 'a', 'b', 'c');
     await startLanes(world, process);
@@ -157,7 +157,7 @@ describe('lanes under back-pressure', () => {
 
 describe('draining lanes', () => {
   it('finish and commit what was begun, and leave the rest', async () => {
-    const world = await setUp({ limits: { laneRecords: 2 } });
+    const world = await setUp({ limits: { laneRecords: () => 2 } });
     const { take, process } = desk();
     put(world.broker, 0, 'a', 'b', 'c', 'd');
     const { lanes } = await startLanes(world, process);

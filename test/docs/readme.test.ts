@@ -1,0 +1,96 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadConfig } from '#mner/config/load.js';
+import { mner } from '../support/worker-process.js';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const README = read('README.md');
+const PAGES = [
+  'README.md',
+  'DESIGN.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter((file) => file.endsWith('.md'))
+    .map((file) => `docs/${file}`),
+];
+
+function read(file: string): string {
+  return readFileSync(join(ROOT, file), 'utf8');
+}
+
+/** The lines of every `sh` block of a page. */
+function commandsOf(page: string): string[] {
+  return [...page.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block]) => (block ?? '').trim().split('\n'));
+}
+
+/** A command line's words, as a shell would cut these simple ones. */
+function wordsOf(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+}
+
+describe('the documents', () => {
+  it.each(PAGES)('%s links only to files that exist', (page) => {
+    const links = [...read(page).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link]) => link as string);
+    expect(links.filter((link) => !existsSync(resolve(ROOT, dirname(page), link)))).toEqual([]);
+  });
+
+  it('the README shows the example configuration as it is', () => {
+    expect(README).toContain(read('docs/examples/mner.yaml').trim());
+  });
+
+  it('the example configuration is valid, once its secret lies where it says', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mner-docs-'));
+    writeFileSync(join(folder, 'secret'), 'pass');
+    const file = join(folder, 'mner.yaml');
+    writeFileSync(file, read('docs/examples/mner.yaml').replace('/run/secrets/kafka', join(folder, 'secret')));
+    expect(loadConfig({ file, env: {} }).config.brokers).toEqual(['kafka-1:9093', 'kafka-2:9093']);
+  });
+
+  it('the README names every command, and every command that it names is one', async () => {
+    const { stdout } = await mner(['--help']);
+    const commands = [...stdout.matchAll(/^ {2}([a-z]+)(?: |$)/gm)]
+      .map(([, name]) => name as string)
+      .filter((name) => name !== 'help');
+    expect(commands.length).toBeGreaterThan(8);
+    const table = [...README.matchAll(/^\| `([a-z]+)/gm)].map(([, name]) => name as string);
+    expect(table.filter((name) => name !== 'mner').sort()).toEqual([...commands].sort());
+  });
+});
+
+/** What the commands of the README need to find the servers of the suite; its topics are its own. */
+function environment(): Record<string, string> {
+  const { MNER_TEST_BROKERS: brokers, MNER_TEST_REDIS_URL: redis } = process.env;
+  return {
+    ...(brokers && { MNER_BROKERS: brokers }),
+    ...(redis && { MNER_REDIS_URL: redis }),
+    MNER_INPUT_TOPIC: 'readme.tweets',
+    MNER_OUTPUT_TOPIC: 'readme.entities',
+    MNER_DEAD_LETTER_TOPIC: 'readme.dead',
+    MNER_GROUP: 'readme',
+    MNER_HTTP_PORT: '0',
+  };
+}
+
+const missing = process.env.MNER_TEST_BROKERS && process.env.MNER_TEST_REDIS_URL ? '' : ' (skipped: no servers)';
+
+describe.skipIf(missing !== '')(`the README's commands${missing}`, () => {
+  const lines = commandsOf(README).filter((line) => line.startsWith('npx mner '));
+
+  it('run in the order of the page, the worker beside those that follow it', async () => {
+    expect(lines.length).toBeGreaterThan(5);
+    let worker: ReturnType<typeof mner> | undefined;
+    const stop = new AbortController();
+    for (const line of lines) {
+      const args = wordsOf(line).slice(2);
+      if (args[0] === 'run') worker = mner(args, { env: environment(), signal: stop.signal });
+      else {
+        const { code, stderr } = await mner(args, { env: environment() });
+        expect([line, code, code === 0 ? '' : stderr]).toEqual([line, 0, '']);
+      }
+    }
+    stop.abort();
+    expect((await worker)?.code).toBe(0);
+  }, 120_000);
+});
