@@ -33,6 +33,7 @@ await finish();
 async function startServers() {
   const { startKafka } = await import('../dist/local/kafka.js');
   const { startRedis } = await import('../dist/local/redis.js');
+  const { provideTool } = await import('../dist/local/tools.js');
   const say = (line) => process.stdout.write(`  ${line}\n`);
   const start = async (name, starter, variables) => {
     try {
@@ -46,7 +47,15 @@ async function startServers() {
   };
   const kafka = start('Kafka', startKafka, ({ brokers }) => ({ MNER_TEST_BROKERS: brokers.join(',') }));
   const redis = start('Redis', startRedis, ({ url }) => ({ MNER_TEST_REDIS_URL: url }));
-  return { ...(await kafka), ...(await redis) };
+  await redis; // It may be installing too, and the system's package manager does one thing at a time.
+  const browser = provideTool('chromium', 'chromium', say).then(
+    (path) => ({ MNER_TEST_CHROMIUM: path }),
+    (error) => {
+      say(`the browser tests will be skipped: ${error.message}`);
+      return {};
+    },
+  );
+  return { ...(await kafka), ...(await redis), ...(await browser) };
 }
 
 /** A command that counts as one test; what it said is shown when it fails. */

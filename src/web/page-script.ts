@@ -4,11 +4,11 @@ export const PAGE_SCRIPT = `
 const el = (id) => document.getElementById(id);
 const form = el('form'), text = el('text'), file = el('file'), url = el('url'), preview = el('preview'), submit = el('submit');
 
-const EXAMPLES = [
-  'Sunrise over Lake Bled, and Maja is already baking. Slovenia, you are too kind.',
-  'Just saw Anna Lindqvist open the new exhibition at the Rijksmuseum in Amsterdam!',
-  'Great to talk with the team of Siemens in Munich about trains today',
-];
+const EXAMPLES = {
+  'a sunrise': 'Sunrise over Lake Bled, and Maja is already baking. Slovenia, you are too kind.',
+  'an exhibition': 'Just saw Anna Lindqvist open the new exhibition at the Rijksmuseum in Amsterdam!',
+  'trains': 'Great to talk with the team of Siemens in Munich about trains today',
+};
 const STATUS = {
   used: 'The picture was read with the text.', none: 'No picture: the text was read alone.',
   unreachable: 'The picture could not be reached.', refused: 'Fetching the picture was refused (see image_allow).',
@@ -31,12 +31,12 @@ function gauge(share, name) {
   return [meter, percent(share)];
 }
 
-EXAMPLES.forEach((example, i) => {
-  const button = make('button', 'example ' + (i + 1), 'example');
+for (const [name, example] of Object.entries(EXAMPLES)) {
+  const button = make('button', name, 'quiet');
   button.type = 'button';
   button.addEventListener('click', () => { text.value = example; text.focus(); });
   el('examples').append(button);
-});
+}
 
 function showPreview() {
   if (preview.src) URL.revokeObjectURL(preview.src);
@@ -45,6 +45,8 @@ function showPreview() {
   if (chosen) preview.src = URL.createObjectURL(chosen); else preview.removeAttribute('src');
   el('clear').hidden = !chosen && !url.value;
 }
+// What this browser cannot show, the worker may still read; it says so when it cannot.
+preview.addEventListener('error', () => { preview.hidden = true; });
 file.addEventListener('change', () => { if (file.files[0]) url.value = ''; showPreview(); });
 url.addEventListener('input', () => { if (url.value) file.value = ''; showPreview(); });
 el('clear').addEventListener('click', () => { file.value = ''; url.value = ''; showPreview(); file.focus(); });
@@ -58,7 +60,7 @@ async function shrink(blob) {
   const bitmap = await createImageBitmap(blob);
   const scale = Math.min(1, 1600 / Math.max(bitmap.width, bitmap.height));
   const canvas = make('canvas');
-  canvas.width = Math.round(bitmap.width * scale); canvas.height = Math.round(bitmap.height * scale);
+  canvas.width = Math.max(1, Math.round(bitmap.width * scale)); canvas.height = Math.max(1, Math.round(bitmap.height * scale));
   canvas.getContext('2d').drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => canvas.toBlob(resolve, 'image/jpeg', 0.9));
 }
@@ -98,9 +100,9 @@ function showText(source, entities) {
 function showRows(entities) {
   const rows = entities.map((entity) => make('tr', [
     make('td', make('span', entity.type, 'badge ' + typeClass(entity.type))),
-    make('td', entity.text),
-    make('td', gauge(entity.confidence, 'Confidence')),
-    make('td', entity.start + '–' + entity.end),
+    make('td', entity.text, 'entity'),
+    make('td', gauge(entity.confidence, 'Confidence'), 'number'),
+    make('td', entity.start + '–' + entity.end, 'number'),
   ]));
   el('entities').tBodies[0].replaceChildren(...rows);
   el('entities').hidden = rows.length === 0;
@@ -109,8 +111,9 @@ function showFacts(record) {
   const { image, model } = record;
   const facts = [];
   const fact = (name, content) => facts.push(make('dt', name), make('dd', content));
-  fact('Picture', (STATUS[image.status] ?? image.status) + (image.cache ? ' (cache: ' + image.cache + ')' : ''));
+  fact('Picture', [make('code', image.status), ' ', STATUS[image.status] ?? '']);
   if (typeof image.relevance === 'number') fact('Relevance', gauge(image.relevance, 'Relevance of the picture'));
+  if (image.cache) fact('Cache', image.cache === 'hit' ? 'The picture was known from before.' : 'The picture was new.');
   if (model) fact('Model', [model.bundle, model.version, 'on', model.provider].filter(Boolean).join(' '));
   el('facts').replaceChildren(...facts);
 }
@@ -120,21 +123,28 @@ function show(source, record, ms) {
   showText(source, entities);
   showRows(entities);
   showFacts(record);
-  el('summary').textContent = count + ' in ' + Math.round(ms) + ' ms.';
+  el('summary').textContent = count + ' in ' + Math.round(ms) + ' ms';
   el('raw').textContent = JSON.stringify(record, null, 2);
   el('result').hidden = false;
+  el('result').scrollIntoView({ block: 'nearest' });
+  // A region that was hidden until now would not be read out.
+  el('said').textContent = el('summary').textContent;
 }
 function fail(message) {
   el('problem').textContent = message;
   el('problem').hidden = false;
+  el('problem').scrollIntoView({ block: 'nearest' });
+  el('said').textContent = '';
   el('result').hidden = true;
 }
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
-  if (submit.disabled) return;
-  submit.disabled = true;
+  // Not \`disabled\`, which would take the keyboard's focus from the button.
+  if (submit.ariaDisabled === 'true') return;
+  submit.ariaDisabled = 'true';
   el('problem').hidden = true;
+  el('said').textContent = 'Reading …';
   try {
     const sent = await tweet();
     const began = performance.now();
@@ -147,7 +157,7 @@ form.addEventListener('submit', async (event) => {
   } catch (error) {
     fail(error instanceof TypeError || error instanceof SyntaxError ? 'The server does not answer.' : error.message);
   } finally {
-    submit.disabled = false;
+    submit.ariaDisabled = null;
   }
 });
 `;
