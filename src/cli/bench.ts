@@ -1,2 +1,63 @@
+import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-export async function bench(_command: Command): Promise<void> {}
+import { asMnerError, ERRORS, MnerError } from '../errors.js';
+import type { Figure, FigureResult } from './bench/figure.js';
+import { chooseFigures } from './bench/figures.js';
+import { type Lab, openLab } from './bench/lab.js';
+import { documentOf, formatResults, machineOf } from './bench/report.js';
+import { numberOption } from './options.js';
+import { printLine, say } from './print.js';
+import { settingsOf } from './settings.js';
+
+interface BenchOptions {
+  readonly only?: string;
+  readonly json?: string;
+  readonly tweets?: string;
+  readonly windows: string;
+  readonly seconds: string;
+}
+
+/** `mner bench`: measures figures one after the other and prints them beside their goals. */
+export async function bench(command: Command): Promise<void> {
+  const options = command.opts<BenchOptions>();
+  const figures = chooseFigures(options.only);
+  const lab = await openLab(command, settingsOf(command), {
+    ...(options.tweets === undefined ? {} : { tweets: options.tweets }),
+    windows: numberOption('--windows', options.windows, 1, 1000),
+    seconds: numberOption('--seconds', options.seconds, 0.1, 3600),
+  });
+  try {
+    const machine = machineOf(lab);
+    say(`Measuring with ${lab.set.length} of ${lab.source}.`);
+    const results = await measureAll(figures, lab);
+    // The table first: a file that cannot be written costs nobody half an hour of measuring.
+    if (results.length > 0) await printLine(formatResults(results));
+    if (options.json !== undefined) await writeJson(options.json, documentOf(results, machine));
+  } finally {
+    await lab.stop();
+  }
+}
+
+/** One figure that cannot be measured takes none of the others with it; the exit code tells. */
+async function measureAll(figures: readonly Figure[], lab: Lab): Promise<FigureResult[]> {
+  const results: FigureResult[] = [];
+  for (const figure of figures) {
+    say(`${figure.name}: ${figure.meaning}`);
+    try {
+      results.push({ figure, ...(await figure.measure(lab)) });
+    } catch (thrown) {
+      const error = asMnerError(thrown);
+      say(`  not measured: ${error.message}`);
+      process.exitCode = ERRORS[error.code].exit;
+    }
+  }
+  return results;
+}
+
+async function writeJson(file: string, document: object): Promise<void> {
+  try {
+    await writeFile(file, `${JSON.stringify(document, null, 2)}\n`);
+  } catch {
+    throw new MnerError('bad_input', `The file ${file} cannot be written.`);
+  }
+}

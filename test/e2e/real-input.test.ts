@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tarFiles } from '#mner/cli/bench/tar.js';
 import { type PictureServer, servePictures } from '#mner/local/picture-server.js';
 import { type EntityRecord, entityRecordSchema } from '#mner/ner/record.js';
 import { kafkaBroker } from '#mner/stream/kafka/broker.js';
 import type { Broker, InputRecord } from '#mner/stream/port.js';
-import { tarFiles } from '../support/tar.js';
+
 import { startWorker, type WorkerProcess } from '../support/worker-process.js';
 
 const SHARD = join(process.env.MNER_TEST_DATA ?? '../shared/data', 'tweet_images', 'train.tar');

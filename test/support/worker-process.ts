@@ -11,13 +11,18 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs `mner` to its end. Only the given variables of the MNER family are set. */
+/** Runs `mner` to its end, which `signal` brings about by SIGTERM. Only the given variables of the MNER family are set. */
 export async function mner(
   args: readonly string[],
-  { env = {}, input = '' }: { env?: Readonly<Record<string, string>>; input?: string | Buffer } = {},
+  {
+    env = {},
+    input = '',
+    signal,
+  }: { env?: Readonly<Record<string, string>>; input?: string | Buffer; signal?: AbortSignal } = {},
 ): Promise<Ended> {
   const child = start(args, env);
   const output = collect(child);
+  signal?.addEventListener('abort', () => child.kill('SIGTERM'));
   child.stdin?.on('error', () => {});
   child.stdin?.end(input);
   const code = await exitOf(child);

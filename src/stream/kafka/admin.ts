@@ -65,6 +65,20 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
     }
   };
 
+  /** Resolves when every partition of a new topic has a leader that knows it. */
+  const led = async (admin: Admin, topic: string): Promise<void> => {
+    const deadline = cluster.clock.now() + CONNECT_DEADLINE_MS;
+    for (;;) {
+      try {
+        const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+        if (topics[0]?.partitions.every(({ leader }) => leader >= 0)) return;
+      } catch (error) {
+        if (cluster.clock.now() > deadline) throw error;
+      }
+      await delay(cluster.clock, 50);
+    }
+  };
+
   const partitions = (names: readonly string[]) =>
     ask('Cannot list the topics', async (admin) => {
       // By name, kafkajs answers nothing at all when one of the topics is missing; so all are listed first.
@@ -87,8 +101,13 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
       for (const { topic, partitions: numPartitions, replicas } of missing) {
         // False where somebody else was quicker.
         const made = await ask(`Cannot create the topic ${topic}`, (admin) =>
-          admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: replicas ?? -1 }] }),
+          admin.createTopics({
+            topics: [{ topic, numPartitions, replicationFactor: replicas ?? -1 }],
+            // kafkajs's own wait gives up at once when a broker has not heard of the topic yet.
+            waitForLeaders: false,
+          }),
         );
+        await ask(`Cannot create the topic ${topic}`, (admin) => led(admin, topic));
         if (made) created.push(topic);
       }
       return created;

@@ -1,0 +1,112 @@
+import type { Command } from 'commander';
+import { brokerOf } from '../../adapters.js';
+import type { LoadedConfig } from '../../config/load.js';
+import type { Config } from '../../config/schema.js';
+import { MnerError } from '../../errors.js';
+import type { Row } from '../../inference/row.js';
+import { startKafka } from '../../local/kafka.js';
+import { startRedis } from '../../local/redis.js';
+import { loadModels, type Models } from '../../models.js';
+import type { Broker } from '../../stream/port.js';
+import { silent } from '../../telemetry/events.js';
+import { createEncoder } from '../../text/encode.js';
+import { splitWords } from '../../text/words.js';
+import { say } from '../print.js';
+import { type RecordedTweet, readRecorded, sampleEvenly } from './recorded.js';
+
+/** Tweets in the set for each second of a window: a few passes for the slowest models, and far more different words than any cache of one size helps with. */
+const TWEETS_PER_SECOND = 200;
+
+export interface LabOptions {
+  readonly tweets?: string;
+  /** Windows for each side. */
+  readonly windows: number;
+  /** Length of a window. */
+  readonly seconds: number;
+}
+
+/** What the figures share: configuration, models, the set of tweets, and servers that start when a figure first asks for them. */
+export interface Lab {
+  readonly command: Command;
+  readonly config: Config;
+  readonly models: Models;
+  readonly windows: number;
+  readonly seconds: number;
+  /** The set: every one has words. */
+  readonly set: readonly LabTweet[];
+  /** Where the tweets come from. */
+  readonly source: string;
+  /** The brokers that the command was given, otherwise a Kafka of our own. @throws MnerError `missing_tool` and others */
+  brokers(): Promise<readonly string[]>;
+  broker(): Promise<Broker>;
+  /** The Redis that the command was given, otherwise one of our own. */
+  redis(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export interface LabTweet extends RecordedTweet {
+  /** As the worker would encode it; several for a text longer than a window. */
+  readonly rows: readonly Row[];
+}
+
+/** @throws MnerError `bad_bundle`, `bad_input` */
+export async function openLab(command: Command, { config, origins }: LoadedConfig, options: LabOptions): Promise<Lab> {
+  const { windows, seconds } = options;
+  const size = Math.max(50, Math.round(TWEETS_PER_SECOND * seconds));
+  const recorded = await readRecorded(options.tweets, size);
+  const models = await loadModels(config);
+  const encoder = createEncoder({ tokenizer: models.tokenizer, settings: models.ner.manifest.text });
+  const encode = (tweet: RecordedTweet): LabTweet => {
+    const words = splitWords(tweet.text, config.mentions).map((word) => word.text);
+    return { ...tweet, rows: encoder.encode(words).windows.map((text) => ({ text, picture: null })) };
+  };
+  const set = sampleEvenly(recorded.tweets, size)
+    .map(encode)
+    .filter(({ rows }) => rows.length > 0);
+  if (set.length === 0) throw new MnerError('bad_input', 'None of the tweets holds a word.');
+
+  const stops: (() => Promise<void>)[] = [];
+  const brokers = once(async () => {
+    if (origins.brokers !== 'default') return config.brokers;
+    say('Starting Kafka …');
+    const kafka = await startKafka({ say });
+    stops.push(kafka.stop);
+    return kafka.brokers;
+  });
+  const broker = once(async () => {
+    const opened = brokerOf({ ...config, brokers: [...(await brokers())] }, silent);
+    stops.push(opened.close);
+    await opened.connect();
+    return opened;
+  });
+  const redis = once(async () => {
+    if (origins.redis_url !== 'default' && config.redis_url !== null) return config.redis_url;
+    say('Starting Redis …');
+    const own = await startRedis({ say });
+    stops.push(own.stop);
+    return own.url;
+  });
+  return {
+    command,
+    config,
+    models,
+    windows,
+    seconds,
+    set,
+    source: recorded.source,
+    brokers,
+    broker,
+    redis,
+    async stop() {
+      for (const stop of stops.splice(0).reverse()) await stop();
+    },
+  };
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}

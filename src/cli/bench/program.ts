@@ -1,0 +1,73 @@
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { flagName } from '../../config/fields.js';
+import { pickFlags, secretOfFileKey } from '../../config/flags.js';
+import { MnerError } from '../../errors.js';
+import { type Guarded, spawnGuarded } from '../../local/process.js';
+
+/** What every program of the bench logs when it reads its input, with its HTTP port; `mner run` does. */
+export const READY = 'The worker is ready.';
+
+const STOP_MS = 30_000;
+
+/** A worker, or what stands in its place, in a process of its own. */
+export interface Program {
+  /** `http://127.0.0.1:port` */
+  readonly url: string;
+  /** Rejects when it ends before it is told to. */
+  readonly failed: Promise<never>;
+  stop(): Promise<void>;
+}
+
+/** `mner run`, or a program of this folder. */
+export type ProgramName = 'run' | 'host-program' | 'naive-program';
+
+/**
+ * Starts a program with the configuration of the command that it is called from, and over it `overrides`; it never outlives us.
+ *
+ * @param overrides texts as flags take them
+ * @throws MnerError `local_server` when it ends before it is ready
+ */
+export async function startProgram(
+  name: ProgramName,
+  command: Command,
+  overrides: Readonly<Record<string, string>>,
+): Promise<Program> {
+  const path = name === 'run' ? '../main.js' : `./${name}.js`;
+  const script = fileURLToPath(new URL(path, import.meta.url));
+  const flags = flagsOf(command, { ...overrides, log_level: 'info', log_format: 'json', http_port: '0' });
+  const process_ = await spawnGuarded(process.execPath, [script, ...(name === 'run' ? ['run'] : []), ...flags]);
+  const line = await process_.says(READY);
+  if (line === null) throw ended(process_);
+  let stopping = false;
+  const failed = process_.ended.then((): Promise<never> => (stopping ? new Promise(() => {}) : reject(process_)));
+  failed.catch(() => {});
+  const { port } = (JSON.parse(line) as { detail: { port: number } }).detail;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    failed,
+    stop() {
+      stopping = true;
+      return process_.stop(STOP_MS);
+    },
+  };
+}
+
+/** The command line of the calling command, as far as it is configuration, with `overrides` in the place of the same keys. */
+function flagsOf(command: Command, overrides: Readonly<Record<string, string>>): string[] {
+  const options = command.optsWithGlobals<Record<string, unknown>>();
+  const given = Object.entries(pickFlags(options)).filter(([key]) => !((secretOfFileKey(key) ?? key) in overrides));
+  const flags = Object.entries({ ...Object.fromEntries(given), ...overrides }).flatMap(([key, value]) => {
+    if (typeof value === 'boolean') return [value ? flagName(key) : `--no-${flagName(key).slice(2)}`];
+    return [flagName(key), String(value)];
+  });
+  return typeof options.config === 'string' ? ['--config', options.config, ...flags] : flags;
+}
+
+function reject(process_: Guarded): Promise<never> {
+  return Promise.reject(ended(process_));
+}
+
+function ended(process_: Guarded): MnerError {
+  return new MnerError('local_server', `The worker ended by itself: ${process_.tail().slice(-3).join(' ')}`);
+}

@@ -1,0 +1,72 @@
+import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os';
+import { colour, formatTable } from '../print.js';
+import { type FigureResult, verdictOf } from './figure.js';
+import type { Lab } from './lab.js';
+
+/** The document of `--json`. */
+export interface BenchDocument {
+  readonly machine: object;
+  readonly figures: Readonly<
+    Record<
+      string,
+      {
+        readonly value: number;
+        readonly goal: number | null;
+        readonly better: 'higher' | 'lower';
+        readonly samples: readonly number[];
+      }
+    >
+  >;
+}
+
+export function documentOf(results: readonly FigureResult[], machine: object): BenchDocument {
+  const entries = results.map(({ figure: { name, goal, better }, value, samples }) => [
+    name,
+    { value: short(value), goal, better, samples: samples.map(short) },
+  ]);
+  return { machine, figures: Object.fromEntries(entries) };
+}
+
+/** Where and with what the figures were measured. `load` is that of the minute before: anything but about 0 spoils them. */
+export function machineOf({ models, config, source, set, windows, seconds }: Lab): object {
+  const { name, version } = models.ner.manifest;
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memory_gb: Math.round(totalmem() / 2 ** 30),
+    os: `${platform()} ${release()} ${arch()}`,
+    node: process.version,
+    load: short(loadavg()[0] ?? 0),
+    bundle: `${name}@${version}`,
+    threads: config.threads,
+    batch_tokens: config.batch_tokens,
+    batch_deadline_ms: config.batch_deadline_ms,
+    tweets: `${set.length} of ${source}`,
+    windows,
+    seconds,
+  };
+}
+
+export function formatResults(results: readonly FigureResult[]): string {
+  return formatTable(results, [
+    { title: 'FIGURE', of: ({ figure }) => figure.name },
+    { title: 'VALUE', of: ({ value }) => String(short(value)), align: 'right' },
+    { title: 'GOAL', of: ({ figure }) => goalOf(figure), align: 'right' },
+    { title: '', of: (result) => paint(verdictOf(result)) },
+    { title: 'MEANING', of: ({ figure }) => figure.meaning },
+  ]);
+}
+
+function goalOf({ goal, better }: FigureResult['figure']): string {
+  return goal === null ? '' : `${better === 'higher' ? '≥' : '≤'} ${goal}`;
+}
+
+function paint(verdict: ReturnType<typeof verdictOf>): string {
+  const padded = verdict.padEnd('reported'.length);
+  return verdict === 'ok' ? colour(32, padded) : verdict === 'short' ? colour(31, padded) : padded;
+}
+
+/** Four digits are more than any of these measurements holds. */
+function short(value: number): number {
+  return Number(value.toPrecision(4));
+}

@@ -1,0 +1,154 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { alternate, ratio } from '#mner/cli/bench/alternate.js';
+import { bucketedBatches, fifoBatches, paddingOf, sortedBatches } from '#mner/cli/bench/batches.js';
+import { verdictOf } from '#mner/cli/bench/figure.js';
+import { chooseFigures, FIGURES } from '#mner/cli/bench/figures.js';
+import type { BenchDocument } from '#mner/cli/bench/report.js';
+import { mner } from '../support/worker-process.js';
+
+const LONG_MS = 150_000;
+const BROKERS = process.env.MNER_TEST_BROKERS;
+const REDIS = process.env.MNER_TEST_REDIS_URL;
+const TINY = { MNER_MODELS_DIR: resolve(import.meta.dirname, '../fixtures/bundles'), MNER_BUNDLE: 'ham-tiny' };
+const MOMENT = ['--windows', '2', '--seconds', '0.2'];
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'mner-bench-test-'));
+  const lines = Array.from({ length: 60 }, (_, i) => ({
+    id: `${i}`,
+    text: `Tweet ${i} from Berlin ${'so '.repeat(i % 9)}`,
+  }));
+  writeFileSync(join(folder, 'tweets.ndjson'), lines.map((line) => JSON.stringify(line)).join('\n'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs the command on the tweets of this test; never on those of the test data. */
+async function bench(only: string, env: Record<string, string> = {}) {
+  const json = join(folder, `${only}.json`);
+  const tweets = join(folder, 'tweets.ndjson');
+  const ended = await mner(['bench', '--only', only, '--json', json, '--tweets', tweets, ...MOMENT], {
+    env: { ...TINY, ...env },
+  });
+  return { ...ended, document: () => JSON.parse(readFileSync(json, 'utf8')) as BenchDocument };
+}
+
+describe('mner bench', () => {
+  it.skipIf(!BROKERS)(
+    'measures the worker between two topics against the ceiling, and says what the ceiling is',
+    async () => {
+      const { code, stdout, stderr, document } = await bench('e2e_text_over_ceiling', {
+        MNER_BROKERS: BROKERS as string,
+      });
+      expect(stderr).toMatch(/the ceiling: ham-tiny \S+, \d+ threads, \d+ tokens a batch, sorted by length/);
+      expect(stderr).not.toContain('not measured');
+      expect(code).toBe(0);
+      expect(Object.keys(document())).toEqual(['machine', 'figures']);
+      const { e2e_text_over_ceiling: figure, ...others } = document().figures;
+      expect(others).toEqual({});
+      expect(figure).toEqual({
+        value: expect.any(Number),
+        goal: 0.9,
+        better: 'higher',
+        samples: [expect.any(Number), expect.any(Number)],
+      });
+      expect(figure?.value).toBeGreaterThan(0);
+      expect(stdout).toMatch(/^FIGURE +VALUE +GOAL +MEANING\ne2e_text_over_ceiling +[\d.]+ +≥ 0\.9 +(ok|short)/);
+    },
+    LONG_MS,
+  );
+
+  it.skipIf(!REDIS)(
+    'measures several figures in one run, in the order of the table',
+    async () => {
+      const { code, document } = await bench('cache_hit_ms,bucketed_over_fifo,padding_share', {
+        MNER_REDIS_URL: REDIS as string,
+      });
+      expect(code).toBe(0);
+      const { figures, machine } = document();
+      expect(Object.keys(figures)).toEqual(['bucketed_over_fifo', 'padding_share', 'cache_hit_ms']);
+      for (const { samples } of Object.values(figures)) expect(samples).toHaveLength(2);
+      expect(machine).toMatchObject({ bundle: 'ham-tiny@0.0.1', windows: 2, tweets: expect.stringContaining('60') });
+    },
+    LONG_MS,
+  );
+
+  it('names the figures that there are when it is asked for another', async () => {
+    const { code, stderr } = await bench('speed');
+    expect(code).toBe(2);
+    expect(stderr).toContain('--only takes some of e2e_text_over_ceiling, ');
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  it('refuses a file without tweets in one sentence', async () => {
+    const { code, stderr } = await mner(['bench', '--tweets', join(folder, 'none.ndjson')], { env: TINY });
+    expect(code).toBe(2);
+    expect(stderr.trim()).toMatch(/^mner: The file \S+ cannot be read\.$/);
+  });
+});
+
+describe('the figures', () => {
+  it('stand on docs/benchmarks.md, all of them and no others, with their goals', () => {
+    const page = readFileSync(resolve(import.meta.dirname, '../../docs/benchmarks.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| `([a-z0-9_]+)` \| [≥≤] ([\d.]+)/gm)].map((row) => [row[1], Number(row[2])]);
+    expect(rows).toEqual(FIGURES.map(({ name, goal }) => [name, goal]));
+  });
+
+  it('are short of their goal on the wrong side of it', () => {
+    const [higher] = chooseFigures('over_naive');
+    const [lower] = chooseFigures('padding_share');
+    const verdict = (figure = FIGURES[0]!, value = 0) => verdictOf({ figure, value, samples: [value] });
+    expect([verdict(higher, 2), verdict(higher, 1.9)]).toEqual(['ok', 'short']);
+    expect([verdict(lower, 0.08), verdict(lower, 0.09)]).toEqual(['ok', 'short']);
+  });
+});
+
+describe('sides that take turns', () => {
+  it('work in turning order, each for about the length of a window', async () => {
+    const calls: string[] = [];
+    const side = (name: string, secondsAPass: number) => ({
+      name,
+      run: async (passes: number) => {
+        calls.push(`${name}${passes}`);
+        return passes * secondsAPass;
+      },
+    });
+    const rates = await alternate([side('a', 1), side('b', 30)], { tweets: 60, windows: 2, seconds: 10 });
+    expect(calls).toEqual(['a1', 'a1', 'b1', 'b1', 'a10', 'b1', 'b1', 'a10']);
+    expect(rates).toEqual([
+      [60, 60],
+      [2, 2],
+    ]);
+  });
+
+  it('give the ratio of their medians, with samples of which it is the median', () => {
+    expect(ratio([8, 1, 6], [10, 20, 1])).toEqual({ value: 0.6, samples: [0.8, 0.1, 0.6] });
+  });
+});
+
+describe('batches of a set', () => {
+  const lengths = [5, 40, 6, 38, 5, 41, 7, 39];
+
+  it('hold every row once, within the budget', () => {
+    const ways = [
+      sortedBatches(lengths, 90),
+      fifoBatches(lengths, 90),
+      bucketedBatches(lengths, { budget: 90, waiting: 8, maxPadding: 0.1 }),
+    ];
+    for (const plan of ways) {
+      expect(plan.flat().sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+      for (const batch of plan) {
+        expect(batch.length * Math.max(...batch.map((row) => lengths[row] as number))).toBeLessThanOrEqual(90);
+      }
+    }
+  });
+
+  it('waste less on padding in buckets than in order of arrival', () => {
+    const bucketed = bucketedBatches(lengths, { budget: 90, waiting: 8, maxPadding: 0.1 });
+    expect(paddingOf(bucketed, lengths)).toBeLessThan(0.1);
+    expect(paddingOf(fifoBatches(lengths, 90), lengths)).toBeGreaterThan(0.3);
+  });
+});
