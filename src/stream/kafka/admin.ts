@@ -65,13 +65,13 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
     }
   };
 
-  /** Resolves when every partition of a new topic has a leader that knows it. */
+  /** Resolves when every partition of a new topic has a leader that answers for it. */
   const led = async (admin: Admin, topic: string): Promise<void> => {
     const deadline = cluster.clock.now() + CONNECT_DEADLINE_MS;
     for (;;) {
       try {
-        const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-        if (topics[0]?.partitions.every(({ leader }) => leader >= 0)) return;
+        await admin.fetchTopicOffsets(topic);
+        return;
       } catch (error) {
         if (cluster.clock.now() > deadline) throw error;
       }
