@@ -50,7 +50,7 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   const clock = adapters.clock ?? systemClock;
   const models = await loadModels(config);
   const cache = adapters.cache ?? cacheOf(config, emit);
-  const origin = adapters.origin ?? originOf(config);
+  const origin = adapters.origin ?? originOf(config, emit);
   const host =
     adapters.host ??
     createProcessHost({ models: models.hosted, providers: config.providers, threads: config.threads, clock, emit });
@@ -106,7 +106,14 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
 }
 
 function imageOptions(config: Config, { allowFiles = false }: Adapters): ImagesOptions {
-  return { budgetMs: config.image_budget_ms, maxBytes: config.image_max_bytes, allowFiles };
+  return {
+    budgetMs: config.image_budget_ms,
+    maxBytes: config.image_max_bytes,
+    overload: config.image_overload,
+    maxWaiting: config.image_waiting,
+    lifetimes: { used: config.cache_ttl_seconds },
+    allowFiles,
+  };
 }
 
 /** A worker: the stations between an input and an output topic. */
@@ -148,7 +155,7 @@ export async function startWorker(config: Config, telemetry: Telemetry, adapters
     failed.catch(() => {});
     lanes = createLanes({
       consumer: broker.consumer({
-        topics: [config.input_topic],
+        topics: inputsOf(config),
         group: config.group,
         from: config.start_from,
         sessionTimeoutMs: config.session_timeout_ms,
@@ -168,6 +175,7 @@ export async function startWorker(config: Config, telemetry: Telemetry, adapters
       failed: fail,
       limits: {
         inflightBytes: config.inflight_bytes,
+        laneRecords: (topic) => (topic === config.replay_topic ? REPLAY_RECORDS : LIVE_RECORDS),
         commitEveryRecords: config.commit_every_records,
         commitEveryMs: config.commit_every_ms,
       },
@@ -216,9 +224,17 @@ function workerOf(
   };
 }
 
+/** Records of one lane that are in process at once. Few of a replay are, so that it takes what the live stream leaves. */
+const LIVE_RECORDS = 512;
+const REPLAY_RECORDS = 16;
+
+function inputsOf({ input_topic, replay_topic }: Config): string[] {
+  return replay_topic === null ? [input_topic] : [input_topic, replay_topic];
+}
+
 /** @throws MnerError `topic_missing`, naming all that are */
 async function partitionsOf(broker: Broker, config: Config): Promise<ReadonlyMap<string, number>> {
-  const topics = [config.input_topic, config.output_topic, config.dead_letter_topic];
+  const topics = [...inputsOf(config), config.output_topic, config.dead_letter_topic];
   if (config.mentions_topic !== null) topics.push(config.mentions_topic);
   const found = await broker.partitions(topics);
   const missing = topics.filter((topic) => !found.has(topic));

@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import { brokerOf } from '../adapters.js';
+import { brokerOf, redisOf } from '../adapters.js';
 import type { Config } from '../config/schema.js';
 import { asMnerError, MnerError } from '../errors.js';
-import { redisCache } from '../image/cache/redis.js';
 import { createProcessHost } from '../inference/host-process.js';
 import { loadModels } from '../models.js';
 import { silent } from '../telemetry/events.js';
@@ -73,7 +72,7 @@ async function checkBroker(config: Config): Promise<Finding[]> {
 
 async function checkRedis(config: Config): Promise<string> {
   if (config.redis_url === null) return 'turned off; each worker remembers pictures by itself';
-  const cache = redisCache({ url: config.redis_url });
+  const cache = redisOf(config, config.redis_url, silent);
   try {
     await cache.connect();
     return 'answers';

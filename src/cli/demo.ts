@@ -28,39 +28,62 @@ const DEADLINE_MS = 60_000;
 export async function demo(command: Command): Promise<void> {
   const options = command.opts<{ once?: boolean; port: string }>();
   const port = numberOption('--port', options.port, 0, 65_535);
-  const stops: (() => Promise<void>)[] = [];
   const interrupted = new AbortController();
   void untilSignal().then(() => interrupted.abort());
+  const stage = openStage(interrupted.signal);
   try {
-    await Promise.race([
-      show(command, { port, once: options.once === true, stops, interrupted: interrupted.signal }),
-      untilAborted(interrupted.signal),
-    ]);
+    await Promise.race([show(command, { port, once: options.once === true, stage }), untilAborted(interrupted.signal)]);
+  } catch (error) {
+    // What was under way at Ctrl-C fails as its servers go; nobody wants to hear of it.
+    if (!interrupted.signal.aborted) throw error;
   } finally {
-    for (const stop of stops.reverse()) await stop();
+    await stage.close();
   }
 }
 
+/** Holds what has been started, so that all of it is stopped, the last one first, whenever Ctrl-C comes. */
 interface Stage {
-  readonly port: number;
-  readonly once: boolean;
-  /** What to stop at the end, the last one first. */
-  readonly stops: (() => Promise<void>)[];
   readonly interrupted: AbortSignal;
+  /** Starts something; what is still starting when the stage closes is stopped as soon as it has started. */
+  start<T extends { stop(): Promise<void> } | null>(starter: () => Promise<T>): Promise<T>;
+  close(): Promise<void>;
 }
 
-async function show(command: Command, { port, once, stops, interrupted }: Stage): Promise<void> {
-  const pictures = await servePictures(await drawAll());
-  stops.push(pictures.stop);
-  const { config, adapters, broker } = await openServers(command, pictures, port, stops);
+function openStage(interrupted: AbortSignal): Stage {
+  const started: Promise<{ stop(): Promise<void> } | null>[] = [];
+  return {
+    interrupted,
+    async start(starter) {
+      interrupted.throwIfAborted();
+      const starting = starter();
+      started.push(starting.catch(() => null));
+      const one = await starting;
+      interrupted.throwIfAborted();
+      return one;
+    },
+    async close() {
+      for (const starting of started.reverse()) await (await starting)?.stop();
+    },
+  };
+}
+
+interface Wishes {
+  readonly port: number;
+  readonly once: boolean;
+  readonly stage: Stage;
+}
+
+async function show(command: Command, { port, once, stage }: Wishes): Promise<void> {
+  const drawn = await drawAll();
+  const pictures = await stage.start(() => servePictures(drawn));
+  const { config, adapters, broker } = await openServers(command, pictures, port, stage);
   await broker.createTopics(
     [config.input_topic, config.output_topic, config.dead_letter_topic].map((topic) => ({ topic, partitions: 3 })),
   );
 
   say('Starting the worker …');
   const telemetry = createTelemetry({ log: { level: 'warn' } });
-  const served = await serve(config, telemetry, adapters);
-  stops.push(served.stop);
+  const served = await stage.start(() => serve(config, telemetry, adapters));
   const { bundle, version, provider } = served.worker.stations.model();
   say(`The worker is ready: ${bundle} ${version} on ${provider}.\n`);
 
@@ -71,7 +94,7 @@ async function show(command: Command, { port, once, stops, interrupted }: Stage)
   say(`\n${SAMPLES.length} tweets in, ${SAMPLES.length} results out.`);
   if (once) return;
   say(`The playground is at ${url}, the metrics at ${url}/metrics. Ctrl-C ends.`);
-  await Promise.race([untilAborted(interrupted), served.worker.failed]);
+  await Promise.race([untilAborted(stage.interrupted), served.worker.failed]);
 }
 
 /** A real Kafka and Redis where they can be had; the adapters in memory otherwise. */
@@ -79,15 +102,13 @@ async function openServers(
   command: Command,
   pictures: PictureServer,
   port: number,
-  stops: Stage['stops'],
+  stage: Stage,
 ): Promise<{ config: Config; adapters: Adapters; broker: Broker }> {
   say('Starting Kafka and Redis …');
   const [kafka, redis] = await Promise.all([
-    orNone(startKafka({ say }), 'the broker in memory'),
-    orNone(startRedis({ say }), 'the cache in memory'),
+    stage.start(() => orNone(startKafka({ say }), 'the broker in memory')),
+    stage.start(() => orNone(startRedis({ say }), 'the cache in memory')),
   ]);
-  if (kafka) stops.push(kafka.stop);
-  if (redis) stops.push(redis.stop);
   const { config } = settingsOf(command, {
     ...(kafka && { brokers: kafka.brokers }),
     redis_url: redis?.url ?? null,
@@ -96,7 +117,7 @@ async function openServers(
     playground: true,
   });
   const broker = kafka ? brokerOf(config, silent) : memoryBroker();
-  stops.push(() => broker.close());
+  await stage.start(async () => ({ stop: () => broker.close() }));
   const adapters = { ...(kafka ? {} : { broker }), ...(redis ? {} : { cache: memoryCache() }) };
   if (kafka) say(`Kafka is at ${kafka.brokers.join(', ')}${redis ? `, Redis at ${redis.url}` : ''}.`);
   return { config, adapters, broker };

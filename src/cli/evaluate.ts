@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
@@ -39,6 +39,9 @@ export async function evaluate(command: Command): Promise<void> {
       '--captions needs a family that reads captions, or a bundle of kind bridge; there is none yet.',
     );
   }
+  if (options.images !== undefined && !statSync(options.images, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new MnerError('bad_input', `The folder of pictures ${options.images} does not exist.`);
+  }
   const tweets = readLabelled(options.data);
   const mentions = mentionsOf(options.mentions, tweets);
   const { config } = settingsOf(command, { mentions, redis_url: null });
@@ -58,7 +61,11 @@ export async function evaluate(command: Command): Promise<void> {
         found.map(({ told }) => told),
       ),
     };
-    if (!options.json) say(`${tweets.length} tweets, bundle ${stations.model().bundle}, mentions ${mentions}`);
+    if (!options.json) {
+      const pictures = found.filter(({ pictured }) => pictured).length;
+      const { bundle } = stations.model();
+      say(`${tweets.length} tweets, ${pictures} with a picture, bundle ${bundle}, mentions ${mentions}`);
+    }
     await printLine(options.json ? JSON.stringify(result) : formatScores(result));
   } finally {
     await stations.stop();
@@ -71,6 +78,8 @@ interface Found {
   readonly lenient: readonly Chunk[];
   readonly strict: readonly Chunk[];
   readonly told: readonly Chunk[];
+  /** Whether its picture was used. */
+  readonly pictured: boolean;
 }
 
 /** Reads the file's own words. */
@@ -80,8 +89,14 @@ async function readGold(
   _config: Config,
   options: EvaluateOptions,
 ): Promise<Found> {
-  const { chunks } = await stations.reader.read(tweet.words, await pictureOf(tweet, stations, options));
-  return { lenient: chunksOf(tweet.labels, true), strict: chunksOf(tweet.labels, false), told: chunks };
+  const picture = await pictureOf(tweet, stations, options);
+  const { chunks } = await stations.reader.read(tweet.words, picture);
+  return {
+    lenient: chunksOf(tweet.labels, true),
+    strict: chunksOf(tweet.labels, false),
+    told: chunks,
+    pictured: picture !== null,
+  };
 }
 
 /** Reads the joined text with words of our own cutting; both sides are then stretches of that text. */
@@ -93,14 +108,16 @@ async function readRaw(
 ): Promise<Found> {
   const { text, places } = joinWords(tweet.words);
   const words = splitWords(text, config.mentions);
+  const picture = await pictureOf(tweet, stations, options);
   const { chunks } = await stations.reader.read(
     words.map((word) => word.text),
-    await pictureOf(tweet, stations, options),
+    picture,
   );
   return {
     lenient: toStretches(chunksOf(tweet.labels, true), places),
     strict: toStretches(chunksOf(tweet.labels, false), places),
     told: toStretches(chunks, words),
+    pictured: picture !== null,
   };
 }
 

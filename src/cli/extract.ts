@@ -57,14 +57,15 @@ type Print = (line: InputLine, result: Result) => Promise<void>;
 async function pump(
   broker: MemoryBroker,
   [input, output, deadLetters, ...others]: readonly string[],
-  lines: AsyncIterable<InputLine>,
+  lines: AsyncIterable<InputLine> | readonly InputLine[],
   print: Print,
 ): Promise<void> {
   const results = new Map<bigint, Omit<InputRecord, 'offset'>>();
-  let arrived = () => {};
+  const news = bell();
+  const room = bell();
   const collect = (records: readonly InputRecord[]) => {
     for (const record of records) results.set(sourceOffset(record), record);
-    arrived();
+    news.ring();
   };
   for (const topic of [output, deadLetters] as string[]) {
     broker.onAppend(topic, (records) => {
@@ -76,25 +77,48 @@ async function pump(
     broker.onAppend(topic, (records) => broker.trim(topic, 0, (records.at(-1)?.offset ?? -1n) + 1n));
 
   const waiting: { readonly line: InputLine; readonly offset: bigint }[] = [];
-  const printFirst = async () => {
-    const first = waiting.shift();
-    if (!first) return;
-    let record = results.get(first.offset);
-    while (!record) {
-      await new Promise<void>((resolve) => {
-        arrived = resolve;
-      });
-      record = results.get(first.offset);
+  let ended = false;
+  const readAll = async () => {
+    try {
+      for await (const line of lines) {
+        waiting.push({ line, offset: broker.append(input as string, { value: line.bytes }) });
+        while (waiting.length >= AHEAD) await room.next();
+      }
+    } finally {
+      ended = true;
+      news.ring();
     }
+  };
+  const reading = readAll();
+  // Heard at the end: lines that came before a read error are printed first.
+  reading.catch(() => {});
+  // Not in step with the reading, since a line may be the last one for a long time: `tail -f tweets.ndjson | mner extract`.
+  while (!ended || waiting.length > 0) {
+    const [first] = waiting;
+    const record = first && results.get(first.offset);
+    if (!record) {
+      await news.next();
+      continue;
+    }
+    waiting.shift();
+    room.ring();
     results.delete(first.offset);
     broker.trim(input as string, 0, first.offset + 1n);
     await print(first.line, resultOf(first.line, record));
-  };
-  for await (const line of lines) {
-    waiting.push({ line, offset: broker.append(input as string, { value: line.bytes }) });
-    while (waiting.length >= AHEAD || results.has(waiting[0]?.offset ?? -1n)) await printFirst();
   }
-  while (waiting.length > 0) await printFirst();
+  await reading;
+}
+
+/** Wakes the one who waits for the next ring. */
+function bell(): { ring(): void; next(): Promise<void> } {
+  let wake = () => {};
+  return {
+    ring: () => wake(),
+    next: () =>
+      new Promise((resolve) => {
+        wake = resolve;
+      }),
+  };
 }
 
 /** The input offset that an output or a dead letter came from. */
@@ -118,9 +142,9 @@ const printPretty: Print = (line, result) =>
       : formatResult(parseTweet(line.bytes).text, result),
   );
 
-async function* oneTweet(text: string, image: string | undefined): AsyncGenerator<InputLine> {
+function oneTweet(text: string, image: string | undefined): InputLine[] {
   const media = image === undefined ? [] : [{ type: 'photo', url: pictureUrl(image) }];
-  yield { number: 1, bytes: Buffer.from(JSON.stringify({ id: '1', text, media })) };
+  return [{ number: 1, bytes: Buffer.from(JSON.stringify({ id: '1', text, media })) }];
 }
 
 function pictureUrl(image: string): string {

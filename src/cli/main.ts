@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { asMnerError, ERRORS } from '../errors.js';
 import { say } from './print.js';
+import { complainInOurWords } from './usage.js';
 
 /** Commands load their code when they are called, so that `mner --help` answers at once. */
 const program = new Command('mner')
   .description('Reads tweets with pictures from Kafka and publishes the entities that they mention.')
-  .showHelpAfterError('(see `mner --help`)')
   .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
   .enablePositionalOptions();
 
@@ -109,11 +109,21 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+complainInOurWords(program);
+
+// Timers of the clock port keep no process alive, so a command that only waits for one would end without a word.
+const alive = setInterval(() => {}, 60_000);
 try {
   await program.parseAsync();
 } catch (thrown) {
-  const error = asMnerError(thrown);
+  process.exitCode = thrown instanceof CommanderError ? thrown.exitCode : complain(asMnerError(thrown));
+} finally {
+  clearInterval(alive);
+}
+
+/** Says what went wrong in one sentence; gives the exit code. */
+function complain(error: ReturnType<typeof asMnerError>): number {
   say(`mner: ${error.message}`);
   if (error.code === 'internal' && process.env.MNER_LOG_LEVEL === 'debug') say(String(error.stack));
-  process.exitCode = ERRORS[error.code].exit;
+  return ERRORS[error.code].exit;
 }

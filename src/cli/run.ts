@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
-import { createTelemetry } from '../telemetry/telemetry.js';
-import { serve } from './serve.js';
 import { settingsOf } from './settings.js';
 import { untilSignal } from './signals.js';
 
 /** `mner run`: the worker, until a signal or a fatal error. A second signal leaves at once, as any process does. */
 export async function run(command: Command): Promise<void> {
   const { config } = settingsOf(command);
+  // Only now, so that a mistake in the configuration is told at once.
+  const [{ createTelemetry }, { serve }] = await Promise.all([
+    import('../telemetry/telemetry.js'),
+    import('./serve.js'),
+  ]);
   const telemetry = createTelemetry({ log: { level: config.log_level, format: config.log_format } });
   const note = (message: string, detail: object = {}) =>
     telemetry.emit({ type: 'note', level: 'info', message, detail });

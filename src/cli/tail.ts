@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { brokerOf } from '../adapters.js';
-import type { MnerError } from '../errors.js';
-import type { EntityRecord } from '../ner/record.js';
+import { MnerError } from '../errors.js';
+import { type EntityRecord, entityRecordSchema } from '../ner/record.js';
 import { silent } from '../telemetry/events.js';
 import { formatRecord } from './entities.js';
 import { numberOption } from './options.js';
@@ -23,6 +23,12 @@ export async function tail(command: Command): Promise<void> {
   });
   try {
     await broker.connect();
+    if (!(await broker.partitions([config.output_topic])).has(config.output_topic)) {
+      throw new MnerError(
+        'topic_missing',
+        `The output topic ${config.output_topic} does not exist; \`mner topics --create\` makes it.`,
+      );
+    }
     let left = max;
     const enough = new AbortController();
     let failure: MnerError | undefined;
@@ -34,19 +40,34 @@ export async function tail(command: Command): Promise<void> {
         enough.abort();
       },
       records: async (records) => {
-        for (const { value } of records) {
+        for (const { value, partition, offset } of records) {
           if (value === null || left <= 0) continue;
+          const record = readRecord(value);
+          if (record === null) {
+            say(`A record at offset ${offset} of partition ${partition} is not ours; it is left out.`);
+            continue;
+          }
           left--;
-          const json = value.toString();
-          await printLine(options.json ? json : formatRecord(JSON.parse(json) as EntityRecord));
+          await printLine(options.json ? JSON.stringify(record) : formatRecord(record));
         }
         if (left <= 0) enough.abort();
       },
     });
+    const told = untilSignal(enough.signal);
     if (!options.json) say(`Reading ${config.output_topic}; Ctrl-C ends.`);
-    await untilSignal(enough.signal);
+    await told;
     if (failure) throw failure;
   } finally {
     await broker.close();
+  }
+}
+
+/** Null for what somebody else has written: a viewer must not fail for it. Fields that a newer version adds are kept. */
+function readRecord(value: Buffer): EntityRecord | null {
+  try {
+    const record: unknown = JSON.parse(value.toString());
+    return entityRecordSchema.safeParse(record).success ? (record as EntityRecord) : null;
+  } catch {
+    return null;
   }
 }

@@ -1,0 +1,158 @@
+import { afterEach, expect, it } from 'vitest';
+import { manualClock } from '#mner/clock.js';
+import { loadConfig } from '#mner/config/load.js';
+import type { Config } from '#mner/config/schema.js';
+import { MnerError } from '#mner/errors.js';
+import { memoryCache } from '#mner/image/cache/memory.js';
+import { memoryOrigin } from '#mner/image/fetch/memory.js';
+import { createLocalHost } from '#mner/inference/host-local.js';
+import { loadModels } from '#mner/models.js';
+import type { EntityRecord } from '#mner/ner/record.js';
+import { type MemoryBroker, type MemoryBrokerOptions, memoryBroker } from '#mner/stream/memory.js';
+import { createTelemetry } from '#mner/telemetry/telemetry.js';
+import { type Adapters, startWorker, type Worker } from '#mner/worker.js';
+import { plain, RED } from './image/pictures.js';
+import { TINY } from './support/servers.js';
+
+const config: Config = loadConfig({ env: { ...TINY, MNER_DRAIN_TIMEOUT_MS: '5000' } }).config;
+const TOPICS = [config.input_topic, config.output_topic, config.dead_letter_topic];
+const workers: Worker[] = [];
+afterEach(async () => {
+  for (const worker of workers.splice(0)) await worker.stop().catch(() => {});
+});
+
+/** A worker on the in-memory adapters, with the real models in this process. */
+async function start({
+  settings = config,
+  wire = {},
+  topics = TOPICS,
+  ...adapters
+}: { settings?: Config; wire?: MemoryBrokerOptions['wire']; topics?: readonly string[] } & Adapters = {}) {
+  const broker = memoryBroker({ wire });
+  await broker.createTopics(topics.map((topic) => ({ topic, partitions: 2 })));
+  const telemetry = createTelemetry({ log: { level: 'silent' }, nodeMetrics: false });
+  const origin = memoryOrigin();
+  const host = createLocalHost({ models: (await loadModels(settings)).hosted, threads: 1 });
+  const starting = startWorker(settings, telemetry, { broker, cache: memoryCache(), origin, host, ...adapters });
+  starting.then((worker) => workers.push(worker)).catch(() => {});
+  return { broker, telemetry, origin, starting };
+}
+
+/** Puts a tweet into the input topic; gives the record that comes out of it. */
+function through(broker: MemoryBroker, tweet: object): Promise<EntityRecord> {
+  return new Promise((resolve) => {
+    const before = broker.read(config.output_topic).length;
+    const stop = broker.onAppend(config.output_topic, () => {
+      stop();
+      resolve(JSON.parse(String(broker.read(config.output_topic)[before]?.value)) as EntityRecord);
+    });
+    broker.append(config.input_topic, { value: Buffer.from(JSON.stringify(tweet)) });
+  });
+}
+
+it('is ready once it has joined, unready from the moment that it drains, and stops twice', async () => {
+  const { broker, telemetry, starting } = await start();
+  expect(telemetry.health.ready().ok).toBe(false);
+  const worker = await starting;
+  expect(telemetry.health.ready()).toEqual({ ok: true, reasons: [] });
+  expect(await through(broker, { id: '1', text: 'Kobe Bryant' })).toMatchObject({ tweet_id: '1' });
+  const stopping = worker.stop();
+  expect(telemetry.health.ready()).toEqual({
+    ok: false,
+    reasons: expect.arrayContaining(['The worker is draining.']),
+  });
+  await stopping;
+  await worker.stop();
+  const [first] = await broker.offsets(config.input_topic, config.group);
+  expect(first?.committed).toBe(1n);
+});
+
+it('shows what runs, secrets hidden', async () => {
+  const settings = { ...config, redis_url: 'redis://:hunter2@cache:6379' };
+  const { starting } = await start({ settings });
+  const info = JSON.stringify((await starting).info());
+  expect(JSON.parse(info)).toMatchObject({
+    model: { family: 'ham', bundle: 'ham-tiny', version: '0.0.1', provider: 'cpu' },
+    vision: '0.0.1',
+    config: { input_topic: config.input_topic },
+  });
+  expect(info).not.toContain('hunter2');
+});
+
+it.each([
+  [
+    'one topic',
+    TOPICS.slice(0, 2),
+    'The topic tweets.dead does not exist; `mner topics --create` makes what is missing.',
+  ],
+  [
+    'two topics',
+    TOPICS.slice(2),
+    'The topics tweets, tweet-entities do not exist; `mner topics --create` makes what is missing.',
+  ],
+])('does not start without %s', async (_what, topics, message) => {
+  const { starting } = await start({ topics });
+  await expect(starting).rejects.toMatchObject({ code: 'topic_missing', message });
+});
+
+it('does not start without its mentions topic either', async () => {
+  const { starting } = await start({ settings: { ...config, mentions_topic: 'tweet-mentions' } });
+  await expect(starting).rejects.toMatchObject({
+    code: 'topic_missing',
+    message: expect.stringContaining('tweet-mentions'),
+  });
+});
+
+it('fails with the reason when the output is refused for good: not alive, nothing committed', async () => {
+  const refusal = new MnerError('not_authorised', 'The broker refuses to let this user write to tweet-entities.');
+  const wire = {
+    send: ({ topic }: { topic: string }) => {
+      if (topic === config.output_topic) throw refusal;
+    },
+  };
+  const { broker, telemetry, starting } = await start({ wire });
+  const worker = await starting;
+  broker.append(config.input_topic, { value: Buffer.from('{"id":"1","text":"Kobe Bryant"}') });
+  await expect(worker.failed).rejects.toBe(refusal);
+  expect(telemetry.health.live()).toEqual({ ok: false, reasons: [refusal.message] });
+  await worker.stop();
+  for (const { committed } of await broker.offsets(config.input_topic, config.group)) expect(committed ?? 0n).toBe(0n);
+});
+
+it('says so when the drain takes longer than it may', async () => {
+  const clock = manualClock();
+  const { broker, origin, starting } = await start({ clock });
+  const worker = await starting;
+  origin.put('http://origin/silent.jpg', 'silent');
+  const asked = new Promise<void>((resolve) => {
+    const watch = setInterval(() => {
+      if (origin.requests.length === 0) return;
+      clearInterval(watch);
+      resolve();
+    }, 5);
+  });
+  const media = [{ type: 'photo', url: 'http://origin/silent.jpg' }];
+  broker.append(config.input_topic, { value: Buffer.from(JSON.stringify({ id: '1', text: 'Kobe', media })) });
+  await asked;
+  const stopping = worker.stop();
+  clock.advance(config.drain_timeout_ms);
+  await expect(stopping).rejects.toMatchObject({
+    code: 'drain_timed_out',
+    message: expect.stringMatching(/^1 records? /),
+  });
+});
+
+it('keeps pictures for as long as cache_ttl_seconds says', async () => {
+  const clock = manualClock();
+  const settings = { ...config, cache_ttl_seconds: 60 };
+  const { broker, origin, starting } = await start({ settings, cache: memoryCache({ clock }) });
+  await starting;
+  origin.put('http://origin/a.jpg', await plain(RED).jpeg().toBuffer());
+  const tweet = { id: '1', text: 'Kobe', media: [{ type: 'photo', url: 'http://origin/a.jpg' }] };
+  expect((await through(broker, tweet)).image).toMatchObject({ status: 'used', cache: 'miss' });
+  clock.advance(50_000);
+  expect((await through(broker, tweet)).image).toMatchObject({ status: 'used', cache: 'hit' });
+  clock.advance(60_000);
+  expect((await through(broker, tweet)).image).toMatchObject({ status: 'used', cache: 'miss' });
+  expect(origin.requests).toHaveLength(2);
+});
