@@ -14,20 +14,26 @@ import type { HostedModel } from './inference/port.js';
 export interface Models {
   readonly ner: NerBundle;
   readonly tokenizer: object;
-  readonly vision: VisionBundle;
+  /** Null where the model reads no picture. */
+  readonly vision: VisionBundle | null;
   readonly hosted: readonly HostedModel[];
 }
+
+/** What a model can read of a picture (docs/bundles.md); one that lists none of it has no picture fetched. */
+const PICTURE_INPUTS = ['grid', 'embedding', 'boxes', 'object_classes', 'object_scores'];
 
 /** @throws MnerError `bad_bundle` */
 export async function loadModels(config: Pick<Config, 'bundle' | 'models_dir' | 'providers'>): Promise<Models> {
   const accelerator = config.providers[0] === 'cpu' ? 'cpu' : 'gpu';
   const ner = await loadNerBundle(config.models_dir, config.bundle, accelerator);
-  const vision = await loadVisionBundle(config.models_dir, ner.manifest, accelerator);
+  // One call of the vision encoder gives all that any family reads, so the fleet shares what it knows of a picture.
+  const seeing = PICTURE_INPUTS.some((input) => Object.hasOwn(ner.manifest.inputs, input));
+  const vision = seeing ? await loadVisionBundle(config.models_dir, ner.manifest, accelerator) : null;
   return {
     ner,
     tokenizer: await readBundleJson(ner, 'tokenizer.json'),
     vision,
-    hosted: [ner.model, { ...vision.model, name: 'vision' }],
+    hosted: [ner.model, ...(vision ? [{ ...vision.model, name: 'vision' }] : [])],
   };
 }
 

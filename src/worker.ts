@@ -66,15 +66,10 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   }
 
   const { ner, vision, tokenizer } = models;
-  const images = createImages({
-    origin,
-    cache,
-    host,
-    bundle: visionShape(vision),
-    clock,
-    emit,
-    options: imageOptions(config, adapters),
-  });
+  const options = imageOptions(config, adapters);
+  const images = vision
+    ? createImages({ origin, cache, host, bundle: visionShape(vision), clock, emit, options })
+    : unseeing;
   const nerModel = createNerModel({
     host,
     bundle: ner,
@@ -104,6 +99,12 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
     },
   };
 }
+
+/** For a model that reads no picture: none is fetched. */
+const unseeing: Images = {
+  look: async (photo) => ({ status: photo ? 'skipped' : 'none', cache: null }),
+  stop: async () => {},
+};
 
 function imageOptions(config: Config, { allowFiles = false }: Adapters): ImagesOptions {
   return {
@@ -214,7 +215,7 @@ function workerOf(
     stations,
     info: () => ({
       model: stations.model(),
-      vision: stations.models.vision.manifest.version,
+      vision: stations.models.vision?.manifest.version ?? null,
       config: redactConfig(config),
     }),
     stop: () => {

@@ -1,6 +1,3 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import type { LoadedConfig } from '../config/load.js';
 import { MnerError } from '../errors.js';
@@ -14,6 +11,7 @@ import { parseTweet } from '../tweet/parse.js';
 import { startWorker } from '../worker.js';
 import { formatResult } from './entities.js';
 import { type InputLine, readLines } from './lines.js';
+import { pictureUrl } from './picture-url.js';
 import { printLine } from './print.js';
 import { settingsOf } from './settings.js';
 
@@ -145,12 +143,6 @@ const printPretty: Print = (line, result) =>
 function oneTweet(text: string, image: string | undefined): InputLine[] {
   const media = image === undefined ? [] : [{ type: 'photo', url: pictureUrl(image) }];
   return [{ number: 1, bytes: Buffer.from(JSON.stringify({ id: '1', text, media })) }];
-}
-
-function pictureUrl(image: string): string {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(image)) return image;
-  if (!existsSync(image)) throw new MnerError('bad_input', `The picture ${image} does not exist.`);
-  return pathToFileURL(resolve(image)).href;
 }
 
 /** Results are what people want to see here, so logs begin at warnings unless they ask for more. */

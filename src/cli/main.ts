@@ -70,6 +70,14 @@ addConfigOptions(program.command('topics'))
   .option('--json', 'print JSON')
   .action(async (_options, command: Command) => (await import('./topics.js')).topics(command));
 
+addConfigOptions(program.command('image'))
+  .description('show what the pipeline sees in one picture')
+  .argument('<url|file>', 'the picture')
+  .option('--text <text>', 'a text that it stands beside, for the relevance')
+  .option('--save <file>', "draw the objects, and with --text the gate's weights, over the picture")
+  .option('--json', 'print JSON')
+  .action(async (source: string, _options, command: Command) => (await import('./image.js')).image(source, command));
+
 const bundle = program.command('bundle').description('look at model bundles');
 for (const [name, what] of [
   ['list', 'list the bundles'],

@@ -14,6 +14,8 @@ export interface Reading {
   readonly confidences: readonly number[];
   /** Probability that the picture belongs to the text; null without a picture, or without such a gate. */
   readonly relevance: number | null;
+  /** Weight of each grid cell, each object and the scene (docs/bundles.md); null where `relevance` is, and for a text of several windows. */
+  readonly regions: Float32Array | null;
   /** Parts in which the text was read; 0 for a text without words. */
   readonly windows: number;
 }
@@ -47,10 +49,10 @@ export function createReader({ encoder, model, head, clock, emit }: ReaderParts)
       const tweet = timed('tokenize', () => encoder.encode(words));
       const results = await Promise.all(tweet.windows.map((window) => model.read(window, picture)));
       return timed('crf', () => {
-        const { emissions, relevance } = mergeWindows(tweet, results);
+        const { emissions, relevance, regions } = mergeWindows(tweet, results);
         const chunks = chunksOf(Array.from(crf.viterbi(emissions), (label) => head.labels[label] as string));
         const confidences = crf.probabilities(emissions, chunks);
-        return { chunks, confidences, relevance, windows: tweet.windows.length };
+        return { chunks, confidences, relevance, regions, windows: tweet.windows.length };
       });
     },
   };

@@ -16,7 +16,9 @@ const KEYS = 64;
 
 /** `cache_hit_ms`: lookups of 64 pictures at once in a real Redis, no cache of this process before it, decoded. */
 export async function cacheHit(lab: Lab): Promise<Measured> {
-  const shape = visionShape(lab.models.vision);
+  const { vision, ner } = lab.models;
+  if (!vision) throw new MnerError('bad_input', `The bundle ${ner.manifest.name} reads no pictures.`);
+  const shape = visionShape(vision);
   const codec = createCodec(shape);
   const cache = redisCache({ url: await lab.redis() });
   const store = createPictureStore({ cache, codec, lifetimes: LIFETIMES, clock: systemClock, emit: silent });

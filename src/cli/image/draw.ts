@@ -1,0 +1,49 @@
+import sharp from 'sharp';
+import type { SeenObject } from './seen.js';
+
+/** Longest side of the drawing in pixels: enough to look at, whatever the picture's size. */
+const LONGEST = 1024;
+
+/**
+ * The picture with its objects' boxes, and, where the gate weighed its regions, with a veil over the cells that count less.
+ *
+ * @param regions [R + K + 1] as docs/bundles.md has it: R cells of a square grid first
+ * @returns PNG
+ */
+export async function drawFindings(
+  picture: Buffer,
+  objects: readonly SeenObject[],
+  regions: Float32Array | null,
+): Promise<Buffer> {
+  const size = { width: LONGEST, height: LONGEST, fit: 'inside' as const, withoutEnlargement: true };
+  const { data, info } = await sharp(picture).rotate().resize(size).png().toBuffer({ resolveWithObject: true });
+  const { width, height } = info;
+  const shapes = [...veil(regions, width, height), ...objects.map((one) => box(one, width, height))];
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${shapes.join('')}</svg>`;
+  return sharp(data)
+    .composite([{ input: Buffer.from(svg) }])
+    .png()
+    .toBuffer();
+}
+
+function veil(regions: Float32Array | null, width: number, height: number): string[] {
+  if (regions === null) return [];
+  // The vision bundle finds at most five objects, and the scene comes last.
+  const side = Math.floor(Math.sqrt(regions.length - 6));
+  const cells = regions.subarray(0, side * side);
+  const most = Math.max(...cells, Number.MIN_VALUE);
+  return Array.from(cells, (weight, i) => {
+    const x = ((i % side) * width) / side;
+    const y = (Math.floor(i / side) * height) / side;
+    const shade = (0.6 * (1 - weight / most)).toFixed(3);
+    return `<rect x="${x}" y="${y}" width="${width / side}" height="${height / side}" fill="#001" fill-opacity="${shade}"/>`;
+  });
+}
+
+function box({ object, score, box: [x0, y0, x1, y1] }: SeenObject, width: number, height: number): string {
+  const [x, y] = [x0 * width, y0 * height];
+  const label = `${object} ${(100 * score).toFixed(0)} %`;
+  return `<rect x="${x}" y="${y}" width="${(x1 - x0) * width}" height="${(y1 - y0) * height}" fill="none" stroke="#ffd23f" stroke-width="3"/>
+    <rect x="${x}" y="${y}" width="${label.length * 8 + 10}" height="20" fill="#ffd23f"/>
+    <text x="${x + 5}" y="${y + 15}" font-family="sans-serif" font-size="14" fill="#111">${label.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</text>`;
+}
