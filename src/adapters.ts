@@ -39,15 +39,35 @@ function pem(name: 'ca' | 'cert' | 'key', file: string | null): Partial<Record<'
 export function cacheOf(config: Config, emit: Emit): Cache {
   const maxBytes = config.cache_memory_bytes;
   if (config.redis_url === null) return memoryCache({ maxBytes: Math.max(1, maxBytes) });
-  const redis = redisCache({ url: config.redis_url, emit });
+  const redis = redisOf(config, config.redis_url, emit);
   return maxBytes === 0 ? redis : layeredCache(memoryCache({ maxBytes }), redis);
 }
 
-export function originOf(config: Config): Origin {
+/**
+ * Redis alone, as `mner check` asks it.
+ *
+ * @throws MnerError `bad_config` when the certificate cannot be read
+ */
+export function redisOf(config: Config, url: string, emit: Emit): Cache {
+  const { redis_mode: mode, redis_sentinel_name: sentinelName, redis_sentinel_password: sentinelPassword } = config;
+  const file = config.redis_ca_file;
+  const ca = file === null ? null : readTextFile(file, `redis_ca_file (${file})`);
+  return redisCache({ url, mode, sentinelName, sentinelPassword, ca, emit });
+}
+
+export function originOf(config: Config, emit: Emit): Origin {
   return httpOrigin({
     policy: addressPolicy({ allow: config.image_allow }),
     deadlineMs: config.image_fetch_timeout_ms,
     maxBytes: config.image_max_bytes,
-    perHost: config.image_per_host,
+    maxPauseMs: config.image_host_pause_max_ms,
+    hosts: {
+      perHost: config.image_per_host,
+      ratePerHost: config.image_rate_per_host,
+      circuitFailures: config.image_host_failures,
+      circuitPauseMs: config.image_host_retry_ms,
+    },
+    ...(config.image_proxy !== null && { proxy: new URL(config.image_proxy) }),
+    emit,
   });
 }

@@ -66,6 +66,12 @@ export const ERRORS = {
   cache_unreachable: fatal(4, 'Redis does not answer.', 'Check `MNER_REDIS_URL`, or set it to `none` to run without.'),
   cache_unavailable: degraded('Redis does not answer for now.', 'The worker goes on with live fetches.'),
 
+  // Pictures
+  decoder_unavailable: degraded(
+    'The process that decodes pictures does not start.',
+    'The worker goes on without pictures; look at the log lines before this one.',
+  ),
+
   // Our own fault
   internal: fatal(70, 'This is a defect of mner-stream.', 'Please report it with the message.'),
 } as const satisfies Record<string, ErrorEntry>;

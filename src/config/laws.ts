@@ -65,6 +65,22 @@ export const LAWS: readonly Law[] = [
     },
   },
   {
+    rule: 'Several hosts in `redis_url` need `redis_mode` `sentinel` or `cluster`',
+    reason: 'only one of them would ever be asked',
+    broken: ({ redis_url: url, redis_mode: mode }) =>
+      mode === 'standalone' && url !== null && /,[^@]*$/.test(url)
+        ? 'redis_mode must not be standalone with several hosts in redis_url'
+        : undefined,
+  },
+  {
+    rule: '`redis_ca_file` needs `rediss://` in `redis_url`',
+    reason: 'the connection would not be encrypted, although a file for that is named',
+    broken: ({ redis_url: url, redis_ca_file: file }) =>
+      file !== null && url !== null && !url.startsWith('rediss://')
+        ? 'redis_ca_file must not be set while redis_url begins with redis://'
+        : undefined,
+  },
+  {
     rule: '`delivery` is `at_least_once`',
     reason: 'exactly-once delivery is not in this version',
     broken: ({ delivery }) =>

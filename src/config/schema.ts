@@ -170,17 +170,88 @@ export const configSchema = z.strictObject({
     description: 'Fetches from one host at once. Higher is faster, until the host answers 429.',
     value: 'n',
   }),
+  image_rate_per_host: z.int().min(1).max(100_000).default(500).register(about, {
+    section: 'Pictures',
+    description:
+      'Requests a second to one host, of each worker. Lower is kinder to small hosts; too low leaves pictures out as `rate_limited`.',
+    value: 'n',
+  }),
+  image_host_pause_max_ms: z
+    .int()
+    .min(1000)
+    .max(24 * HOUR_MS)
+    .default(900_000)
+    .register(about, {
+      section: 'Pictures',
+      description:
+        'Longest time for which a host that answers 429 or 503 with `Retry-After` is left alone; its pictures are `rate_limited` until then.',
+      value: 'ms',
+      unit: 'ms',
+    }),
+  image_host_failures: z.int().min(1).max(10_000).default(10).register(about, {
+    section: 'Pictures',
+    description:
+      'Failures in a row (no connection, no answer in time, 5xx) after which a host is left alone. Lower spares workers and hosts; higher forgives more.',
+    value: 'n',
+  }),
+  image_host_retry_ms: z.int().min(100).max(HOUR_MS).default(30_000).register(about, {
+    section: 'Pictures',
+    description: 'Time after which a host that was left alone for its failures is tried again, with one request.',
+    value: 'ms',
+    unit: 'ms',
+  }),
+  image_proxy: z.string().refine(isProxyUrl).nullable().default(null).register(about, {
+    section: 'Pictures',
+    description:
+      'Forward proxy that pictures are fetched through; the proxy variables of the environment are ignored. The proxy dials, so its own rules must keep strangers out of your network: this worker still refuses private addresses, names that mean a private network, and names that resolve here to a private address, but a name that resolves differently for the proxy gets through. Origins of `image_allow` by `host:port` are fetched directly.',
+    value: 'url',
+    allowed: 'a URL that begins with http:// or https://',
+    off: 'none',
+    secret: true,
+  }),
+  image_overload: z.enum(['wait', 'skip']).default('skip').register(about, {
+    section: 'Pictures',
+    description:
+      'What happens to pictures that come faster than they can be fetched and read: `skip` sheds those beyond `image_waiting` at once, and their tweets are read as text (`skipped`); `wait` keeps every tweet waiting until `image_budget_ms` ends, which holds the stream up.',
+    value: 'policy',
+  }),
+  image_waiting: z.int().min(0).max(1_000_000).default(1024).register(about, {
+    section: 'Pictures',
+    description:
+      'Pictures that may wait to be fetched before `image_overload: skip` sheds more. Higher rides out bursts, at the price of tweets that wait longer.',
+    value: 'n',
+  }),
 
   redis_url: z.string().refine(isRedisUrl).nullable().default('redis://localhost:6379').register(about, {
     section: 'Cache',
     description:
-      'Redis that the workers share pictures in. `none` runs without: every worker then fetches and looks at each picture itself.',
+      'Redis that the workers share pictures in: `redis://user:password@host:port/db`, `rediss://` with TLS. Sentinel and Cluster take several hosts, separated by commas. `none` runs without: every worker then fetches and looks at each picture itself.',
     value: 'url',
     allowed: 'a URL that begins with redis:// or rediss://',
     off: 'none',
     secret: true,
     alias: 'REDIS_URL',
   }),
+  redis_mode: z.enum(['standalone', 'sentinel', 'cluster']).default('standalone').register(about, {
+    section: 'Cache',
+    description:
+      'What answers at `redis_url`: Redis itself, Sentinels that know where the master is, or nodes of a Cluster.',
+    value: 'mode',
+  }),
+  redis_sentinel_name: word.default('mymaster').register(about, {
+    section: 'Cache',
+    description: "The master's name with the Sentinels.",
+    value: 'name',
+    allowed: WORD,
+  }),
+  redis_sentinel_password: filledText.nullable().default(null).register(about, {
+    section: 'Cache',
+    description: "Password of the Sentinels themselves; that in `redis_url` is the master's.",
+    value: 'password',
+    allowed: 'a text that is not empty',
+    secret: true,
+  }),
+  redis_ca_file: optionalFile('Certificate authority (PEM) that signs Redis; unset trusts those of Node.', 'Cache'),
   cache_ttl_seconds: z.int().min(1).max(31_536_000).default(604_800).register(about, {
     section: 'Cache',
     description: 'Life of a picture in Redis. Higher hits more often, at the price of Redis memory.',
@@ -302,11 +373,17 @@ function optionalTopic(description: string) {
   return topic.nullable().default(null).register(about, said);
 }
 
-function optionalFile(description: string) {
-  const said: About = { section: 'Kafka', description, value: 'file', allowed: 'the path of a file' };
+function optionalFile(description: string, section: About['section'] = 'Kafka') {
+  const said: About = { section, description, value: 'file', allowed: 'the path of a file' };
   return filledText.nullable().default(null).register(about, said);
 }
 
+function isProxyUrl(text: string): boolean {
+  return /^https?:\/\/[^/]+\/?$/.test(text) && URL.canParse(text);
+}
+
+/** One host, or several that are separated by commas, which no URL has. */
 function isRedisUrl(text: string): boolean {
-  return /^rediss?:\/\//.test(text) && URL.canParse(text);
+  const first = text.replace(/(,[A-Za-z0-9._:[\]-]+)+(?=$|[/?#])/, '');
+  return /^rediss?:\/\//.test(text) && URL.canParse(first);
 }

@@ -1,4 +1,9 @@
-import sharp, { type SharpOptions } from 'sharp';
+import { setMaxListeners } from 'node:events';
+import { type Clock, systemClock } from '../clock.js';
+import { asMnerError, MnerError } from '../errors.js';
+import { type Emit, silent } from '../telemetry/events.js';
+import { formatOf, NO_PICTURE } from './decode-format.js';
+import { createDecodeProcess } from './decode-process.js';
 import { limiter } from './limiter.js';
 
 export interface DecoderOptions {
@@ -6,14 +11,23 @@ export interface DecoderOptions {
   readonly size: number;
   /** Width times height of a picture, by its header; more is `too_large`. @default 25000000 */
   readonly maxPixels?: number;
-  /**
-   * Pictures decoded at once. Each may take 100 MB for a moment, and one of libuv's four threads, which names and
-   * files need as well.
-   * @default 2
-   */
+  /** Pictures decoded at once, each in a process of its own. @default 2 */
   readonly concurrency?: number;
-  /** Whole seconds that one picture may take. @default 5 */
-  readonly timeoutSeconds?: number;
+  /** Milliseconds that one picture may take; more is `unreadable`. @default 5000 */
+  readonly timeoutMs?: number;
+  /**
+   * Memory of one decoding process, in bytes; a picture that takes more is `unreadable`. 60 MB are its own; pictures of 25
+   * megapixels took up to 490 MB, ordinary ones 20 MB.
+   * @default 536870912
+   */
+  readonly maxMemoryBytes?: number;
+  /** Milliseconds in which a decoding process has to be ready. @default 30000 */
+  readonly startTimeoutMs?: number;
+  /** @default systemClock */
+  readonly clock?: Clock;
+  readonly emit?: Emit;
+  /** The program of the decoding processes. @default decode-child.js beside this file */
+  readonly program?: string;
 }
 
 export type Decoded =
@@ -23,70 +37,98 @@ export type Decoded =
 
 /** Turns bytes of any kind into the pixels that the vision encoder reads. */
 export interface Decoder {
-  /** Never throws for what the bytes are. */
+  /**
+   * Never throws for what the bytes are.
+   * @throws MnerError `decoder_unavailable` when the decoder cannot work at all, or was stopped; it says nothing about
+   * the picture
+   */
   decode(bytes: Uint8Array): Promise<Decoded>;
+  /** Gives up what is under way, and ends its processes. Safe to call twice. */
+  stop(): Promise<void>;
 }
 
-const LOADERS = [
-  'VipsForeignLoadJpegBuffer',
-  'VipsForeignLoadPngBuffer',
-  'VipsForeignLoadWebpBuffer',
-  'VipsForeignLoadNsgifBuffer',
-];
+/** A decoder in child processes, and their ids. */
+export interface ProcessDecoder extends Decoder {
+  readonly pids: readonly number[];
+}
 
-/** Works in this process. The block of other formats holds for all of it. */
-export function createDecoder(options: DecoderOptions): Decoder {
-  const { size } = options;
-  const maxPixels = options.maxPixels ?? 25_000_000;
-  const seconds = options.timeoutSeconds ?? 5;
-  const slots = limiter(options.concurrency ?? 2);
-  // The throughput comes from pictures side by side, not from threads within one; nothing is asked for twice.
-  sharp.concurrency(1);
-  sharp.cache(false);
-  sharp.block({ operation: ['VipsForeignLoad'] });
-  sharp.unblock({ operation: LOADERS });
+/** Processes that may die under one picture before the picture is to blame. */
+const DEATHS = 2;
+const BACK_OFF_MS = 500;
+const MAX_BACK_OFF_MS = 30_000;
+
+/**
+ * A decoder whose pictures cannot hurt the worker: each is decoded in a child process with a memory and a time limit, alone.
+ * A picture that spins or takes too much memory is `unreadable`, and so is one under which two processes died; its
+ * neighbours go on. Nothing is started before the first picture, and idle processes keep nobody alive.
+ */
+export function createDecoder(options: DecoderOptions): ProcessDecoder {
+  const { clock = systemClock, emit = silent, concurrency = 2 } = options;
+  const slots = limiter(concurrency);
+  const processes = Array.from({ length: concurrency }, () =>
+    createDecodeProcess({
+      size: options.size,
+      maxPixels: options.maxPixels ?? 25_000_000,
+      timeoutMs: options.timeoutMs ?? 5_000,
+      startTimeoutMs: options.startTimeoutMs ?? 30_000,
+      maxMemoryBytes: options.maxMemoryBytes ?? 512 * 1024 * 1024,
+      program: options.program,
+      clock,
+      emit,
+    }),
+  );
+  /** The one used last is used next, so that a calm worker keeps only one process. */
+  const idle = [...processes];
+  const stopping = new AbortController();
+  // Every picture that waits listens to it; more than ten at once are no leak.
+  setMaxListeners(0, stopping.signal);
+  /** Starts that failed one after the other, and when the next one may be tried. */
+  let failures = 0;
+  let retryAt = 0;
+  let failure: MnerError | null = null;
 
   async function work(bytes: Uint8Array): Promise<Decoded> {
-    // The first frame only, whatever an animation says; the header is read without the limit, to say what is wrong.
-    const common: SharpOptions = { failOn: 'truncated', pages: 1 };
-    const { width, height } = await sharp(bytes, { ...common, limitInputPixels: false }).metadata();
-    if (width * height > maxPixels)
-      return { status: 'too_large', detail: `the picture has ${width} x ${height} pixels` };
-    const { data, info } = await sharp(bytes, { ...common, limitInputPixels: maxPixels, autoOrient: true })
-      .timeout({ seconds })
-      .resize(size, size, { fit: 'fill' })
-      .flatten({ background: '#ffffff' })
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3) return { status: 'unreadable', detail: `the picture has ${info.channels} channels` };
-    return { status: 'ok', pixels: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
+    if (failure && clock.now() < retryAt) throw failure;
+    const mine = idle.pop();
+    if (!mine) throw new MnerError('internal', 'There are more slots than decoding processes.');
+    try {
+      for (let deaths = 0; deaths < DEATHS; deaths += 1) {
+        // One death may be another's doing, such as the kernel's when memory runs out.
+        const decoded = await mine.decode(bytes);
+        failures = 0;
+        failure = null;
+        if (decoded.status !== 'died') return decoded;
+      }
+      return { status: 'unreadable', detail: 'the decoder crashes on it' };
+    } catch (error) {
+      if (!stopping.signal.aborted) {
+        failure = asMnerError(error);
+        retryAt = clock.now() + Math.min(MAX_BACK_OFF_MS, BACK_OFF_MS * 2 ** failures);
+        failures += 1;
+      }
+      throw error;
+    } finally {
+      idle.push(mine);
+    }
   }
 
   return {
     async decode(bytes) {
-      if (formatOf(bytes) === null) return { status: 'unreadable', detail: 'this is no JPEG, PNG, WebP or GIF' };
-      const release = await slots.take();
+      if (formatOf(bytes) === null) return NO_PICTURE;
+      const release = await slots.take(stopping.signal);
+      if (release === null) throw new MnerError('decoder_unavailable', 'The decoder was stopped.');
       try {
         return await work(bytes);
-      } catch {
-        return { status: 'unreadable', detail: 'the picture is damaged' };
       } finally {
-        release?.();
+        release();
       }
     },
+    async stop() {
+      stopping.abort();
+      await Promise.all(processes.map((one) => one.stop()));
+    },
+    get pids() {
+      return processes.map(({ pid }) => pid).filter((pid) => pid !== null);
+    },
   };
-}
-
-export type PictureFormat = 'jpeg' | 'png' | 'webp' | 'gif';
-
-/** The format by the first bytes, which alone decide: neither a name nor a content type is believed. */
-export function formatOf(bytes: Uint8Array): PictureFormat | null {
-  const starts = (at: number, text: string) =>
-    [...text].every((char, index) => bytes[at + index] === char.charCodeAt(0));
-  if (starts(0, '\xff\xd8\xff')) return 'jpeg';
-  if (starts(0, '\x89PNG\r\n\x1a\n')) return 'png';
-  if (starts(0, 'RIFF') && starts(8, 'WEBP')) return 'webp';
-  if (starts(0, 'GIF87a') || starts(0, 'GIF89a')) return 'gif';
-  return null;
 }

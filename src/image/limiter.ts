@@ -46,34 +46,3 @@ export function limiter(slots: number): Limiter {
     },
   };
 }
-
-/** One limiter for each key, forgotten once nobody uses it. */
-export interface KeyedLimiter {
-  take(key: string, signal?: AbortSignal): Promise<(() => void) | null>;
-}
-
-export function keyedLimiter(slots: number): KeyedLimiter {
-  const limiters = new Map<string, Limiter>();
-  return {
-    async take(key, signal) {
-      let one = limiters.get(key);
-      if (!one) {
-        one = limiter(slots);
-        limiters.set(key, one);
-      }
-      const mine = one;
-      const forget = () => {
-        if (mine.load === 0 && limiters.get(key) === mine) limiters.delete(key);
-      };
-      const release = await mine.take(signal);
-      if (release === null) {
-        forget();
-        return null;
-      }
-      return () => {
-        release();
-        forget();
-      };
-    },
-  };
-}

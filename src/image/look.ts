@@ -6,10 +6,12 @@ import { type Emit, silent } from '../telemetry/events.js';
 import { createCodec, type Remembered } from './cache/codec.js';
 import { contentKey, urlKey } from './cache/key.js';
 import { createPictureStore, LIFETIMES, type Lifetimes } from './cache/store.js';
+import { takeTurn } from './cache/turn.js';
 import { createDecoder, type DecoderOptions } from './decode.js';
 import { createFeatureExtractor } from './features.js';
 import { readData } from './fetch/data.js';
 import { readPictureFile } from './fetch/file.js';
+import { canonicalPictureUrl, variantOf } from './fetch/variant.js';
 import { limiter } from './limiter.js';
 import type { Cache, Fetched, Look, Origin, Photo } from './port.js';
 import type { VisionShape } from './vision-shape.js';
@@ -22,7 +24,10 @@ export interface Images {
    * @param signal the tweet is given up
    */
   look(photo: Photo | null | undefined, signal: AbortSignal): Promise<Look>;
-  /** Gives up what is under way; later looks are `skipped`. Safe to call twice. Origin, cache and host stay open. */
+  /**
+   * Gives up what is under way, and its leases; later looks are `skipped`. Safe to call twice. Origin, cache and host stay
+   * open.
+   */
   stop(): Promise<void>;
 }
 
@@ -47,6 +52,21 @@ export interface ImagesOptions {
    * @default 32
    */
   readonly concurrency?: number;
+  /**
+   * What happens to a picture for which `concurrency` has no place, when `maxWaiting` pictures wait for one already:
+   * `skip` sheds it at once, so that its tweets go on as text; `wait` lets it stand in the queue until their budgets end.
+   * Either way pictures are shed before tweets.
+   * @default 'wait'
+   */
+  readonly overload?: 'wait' | 'skip';
+  /** Pictures that wait for a place before `skip` sheds. @default 1024 */
+  readonly maxWaiting?: number;
+  /**
+   * Milliseconds after which another worker takes over a picture from one that died with it. It is renewed three times
+   * as often.
+   * @default 3000
+   */
+  readonly leaseMs?: number;
   /** Bytes of a picture that comes inside the tweet, or from a file. @default 10485760 */
   readonly maxBytes?: number;
   /** Whether `file:` is read. Only for commands that look at their user's own files. @default false */
@@ -61,6 +81,12 @@ export interface ImagesOptions {
 interface Wanted {
   readonly key: string;
   bytes(): Promise<Fetched>;
+}
+
+/** What came of a picture, and after which time, in milliseconds, another answer is likely, where the origin said so. */
+interface Understood {
+  readonly entry: Remembered;
+  readonly retryMs?: number | undefined;
 }
 
 /** One picture under way, for all the tweets that wait for it. */
@@ -81,14 +107,19 @@ export function createImages(parts: ImagesParts): Images {
   const budgetMs = options.budgetMs ?? 8_000;
   const lifetimes = { ...LIFETIMES, ...options.lifetimes };
   const store = createPictureStore({ cache, codec: createCodec(bundle), lifetimes, clock, emit });
-  const decoder = createDecoder({ ...options.decoder, size: bundle.size });
+  const decoder = createDecoder({ ...options.decoder, size: bundle.size, clock, emit });
   const extractor = createFeatureExtractor({ host, bundle, clock, emit });
-  const slots = limiter(options.concurrency ?? 32);
+  const concurrency = options.concurrency ?? 32;
+  const maxWaiting = options.overload === 'skip' ? (options.maxWaiting ?? 1024) : Number.POSITIVE_INFINITY;
+  const turns = { store, clock, leaseMs: options.leaseMs ?? 3_000 };
+  const slots = limiter(concurrency);
   const flights = new Map<string, Flight>();
+  /** As the flights, but until each has landed. */
+  const inTheAir = new Set<Promise<void>>();
   const stopping = new AbortController();
   // Every fetch listens to it; more than ten at once are no leak.
   setMaxListeners(0, stopping.signal);
-  let hostFails = false;
+  let failing = false;
 
   /** Which picture a tweet means; a look where that alone decides. */
   async function wantedOf({ url, data }: Photo): Promise<Wanted | Look> {
@@ -97,7 +128,8 @@ export function createImages(parts: ImagesParts): Images {
     if (!URL.canParse(url)) return { status: 'refused', cache: null };
     const parsed = new URL(url);
     if (parsed.protocol === 'http:' || parsed.protocol === 'https:') {
-      return { key: urlKey(parsed, bundle.version), bytes: () => fetched(parsed.href) };
+      const key = urlKey(canonicalPictureUrl(parsed), bundle.version);
+      return { key, bytes: () => fetched(variantOf(parsed, bundle.size).href) };
     }
     if (parsed.protocol !== 'file:' || options.allowFiles !== true) return { status: 'refused', cache: null };
     return inHand(await readPictureFile(parsed, options.maxBytes));
@@ -122,56 +154,69 @@ export function createImages(parts: ImagesParts): Images {
   }
 
   /** From bytes to features, or to the reason why there are none; null for what says nothing about the picture. */
-  async function understand(wanted: Wanted): Promise<Remembered | null> {
+  async function understand(wanted: Wanted): Promise<Understood | null> {
     const source = await wanted.bytes();
     if (stopping.signal.aborted) return null;
-    if (source.status !== 'ok') return { status: source.status };
-    const decoded = await timed('decode_image', () => decoder.decode(source.bytes));
-    if (decoded.status !== 'ok') return { status: decoded.status };
+    if (source.status !== 'ok') return { entry: { status: source.status }, retryMs: source.retryMs };
     try {
+      const decoded = await timed('decode_image', () => decoder.decode(source.bytes));
+      if (decoded.status !== 'ok') return { entry: { status: decoded.status } };
       const features = await extractor.extract(decoded.pixels);
-      hostFails = false;
-      return features ? { status: 'used', features } : { status: 'unreadable' };
+      failing = false;
+      return { entry: features ? { status: 'used', features } : { status: 'unreadable' } };
     } catch (error) {
-      hostFailed(error);
+      failed(error);
       return null;
     }
   }
 
-  /** The same host reads the texts, and there its failure decides what happens; here it is said once. */
-  function hostFailed(error: unknown): void {
-    if (hostFails || stopping.signal.aborted) return;
-    hostFails = true;
+  /** Decoder or vision model do not run at all, which is no fault of any picture: said once. */
+  function failed(error: unknown): void {
+    if (failing || stopping.signal.aborted) return;
+    failing = true;
     const { code, message } = asMnerError(error);
     emit({
       type: 'note',
       level: 'error',
-      message: 'The vision model fails; pictures are left out.',
+      message: 'Pictures cannot be read and are left out.',
       detail: { code, message },
     });
   }
 
+  /** Whether there is neither a place nor room in the queue for one. */
+  const overloaded = () => slots.load >= concurrency + maxWaiting;
+
   function begin(wanted: Wanted): Flight {
     let kept: Promise<void> = Promise.resolve();
+    let end: () => Promise<void> = async () => {};
     const forget = () => {
       if (flights.get(wanted.key) === flight) flights.delete(wanted.key);
+    };
+    /** Forgotten in the same turn, so that the next tweet with this picture begins anew rather than share this answer. */
+    const giveUp = (look: Look): Look => {
+      forget();
+      return look;
     };
 
     async function run(): Promise<Look> {
       const known = await store.recall(wanted.key);
       if (known) return { ...known, cache: 'hit' };
+      // Here, before it costs anything, and once more when it has its turn: hundreds may pass this line at once.
+      if (overloaded()) return giveUp(SKIPPED);
+      const turn = await takeTurn(turns, wanted.key, () => flight.waiters > 0, stopping.signal);
+      if (turn.kind === 'known') return { ...turn.entry, cache: 'hit' };
+      if (turn.kind === 'unwanted') return giveUp(stopping.signal.aborted ? SKIPPED : TIMED_OUT);
+      end = turn.end;
+      if (overloaded()) return giveUp(SKIPPED);
       const release = await slots.take(stopping.signal);
       if (release === null) return SKIPPED;
       try {
-        if (flight.waiters === 0) {
-          // All its tweets went on without it while it stood in the queue. Forgotten in the same turn, so that the next
-          // tweet with this picture begins anew rather than share this answer.
-          forget();
-          return TIMED_OUT;
-        }
-        const entry = await understand(wanted);
-        if (entry === null) return SKIPPED;
-        kept = store.remember(wanted.key, entry);
+        // All its tweets went on without it while it stood in the queue.
+        if (flight.waiters === 0) return giveUp(TIMED_OUT);
+        const understood = await understand(wanted);
+        if (understood === null) return SKIPPED;
+        const { entry, retryMs } = understood;
+        kept = store.remember(wanted.key, entry, retryMs);
         return { ...entry, cache: 'miss' };
       } finally {
         release();
@@ -183,10 +228,16 @@ export function createImages(parts: ImagesParts): Images {
       emit({ type: 'note', level: 'error', message: 'A picture could not be looked at.', detail: { code, message } });
       return SKIPPED;
     });
+    const landed = look
+      .then(() => kept.catch(() => {}))
+      // Only once the cache has it: a tweet that came in between would find neither the flight nor the value. And only
+      // then the lease: who takes it next must find the value.
+      .then(forget)
+      .then(() => end());
     const flight: Flight = { look, waiters: 0 };
     flights.set(wanted.key, flight);
-    // Only once the cache has it: a tweet that came in between would find neither the flight nor the value.
-    void look.then(() => kept.catch(() => {})).then(forget);
+    inTheAir.add(landed);
+    void landed.then(() => inTheAir.delete(landed));
     return flight;
   }
 
@@ -210,18 +261,24 @@ export function createImages(parts: ImagesParts): Images {
     });
   }
 
+  async function lookAt(photo: Photo, signal: AbortSignal): Promise<Look> {
+    if (stopping.signal.aborted) return SKIPPED;
+    const budgetEnds = clock.now() + budgetMs;
+    const wanted = await wantedOf(photo);
+    if ('status' in wanted) return wanted;
+    return board(flights.get(wanted.key) ?? begin(wanted), budgetEnds, signal);
+  }
+
   return {
     async look(photo, signal) {
-      if (!photo) return NONE;
-      if (stopping.signal.aborted) return SKIPPED;
-      const budgetEnds = clock.now() + budgetMs;
-      const wanted = await wantedOf(photo);
-      if ('status' in wanted) return wanted;
-      return board(flights.get(wanted.key) ?? begin(wanted), budgetEnds, signal);
+      const look = photo ? await lookAt(photo, signal) : NONE;
+      if (look.status !== 'none') emit({ type: 'image', status: look.status });
+      return look;
     },
     async stop() {
       stopping.abort();
-      await Promise.all([...flights.values()].map(({ look }) => look));
+      // Together: a picture that spins in the decoder must not hold up the end.
+      await Promise.all([decoder.stop(), ...inTheAir]);
     },
   };
 }

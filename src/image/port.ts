@@ -46,7 +46,7 @@ export interface Origin {
   stop(): Promise<void>;
 }
 
-export type Fetched =
+export type Fetched = (
   | { readonly status: 'ok'; readonly bytes: Buffer }
   | {
       readonly status: Extract<
@@ -55,7 +55,13 @@ export type Fetched =
       >;
       /** One sentence for people, without the URL's query. */
       readonly detail: string;
-    };
+      /** Milliseconds until asking again may give another answer, where that is known. */
+      readonly retryMs?: number;
+    }
+) & {
+  /** Where it was sent on to, without queries. */
+  readonly redirects?: readonly string[];
+};
 
 /** The port to the fleet's memory of pictures. Adapters: `cache/redis.ts` (ioredis) and `cache/memory.ts`. */
 export interface Cache {
@@ -65,5 +71,18 @@ export interface Cache {
   getMany(keys: readonly string[]): Promise<(Buffer | null)[]>;
   /** Writes without waiting for the store longer than its own deadline; a failed write is counted, never thrown. */
   set(key: string, value: Buffer, ttlSeconds: number): Promise<void>;
+  /**
+   * Takes the lease on a key's value for `ms` milliseconds, or prolongs it where `token` has it already, and reads the
+   * value in the same step: who comes after the holder's release sees what the holder wrote. Never throws.
+   */
+  claim(key: string, token: string, ms: number): Promise<Claim>;
+  /** Gives the lease back; does nothing where `token` has it no longer. Never throws. */
+  release(key: string, token: string): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** What a worker learns when it asks for a lease. `unknown`: the store fails, and nobody can say who works on the key. */
+export interface Claim {
+  readonly lease: 'ours' | 'theirs' | 'unknown';
+  readonly value: Buffer | null;
 }

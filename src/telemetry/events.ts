@@ -20,6 +20,10 @@ export type Event =
   | { readonly type: 'inflight'; readonly bytes: number }
   | { readonly type: 'image_cache'; readonly result: 'hit' | 'miss' | 'negative' | 'corrupt' | 'error' }
   | { readonly type: 'image_fetch'; readonly outcome: string }
+  /** A tweet with a picture was answered. */
+  | { readonly type: 'image'; readonly status: string }
+  /** A host of pictures is left alone for a while: it asked for that, or it failed again and again. */
+  | { readonly type: 'image_host_pause'; readonly reason: 'retry_after' | 'failing' }
   | { readonly type: 'relevance'; readonly value: number }
   | {
       readonly type: 'lane';
@@ -34,6 +38,8 @@ export type Event =
   | { readonly type: 'rebalance' }
   | { readonly type: 'transaction'; readonly result: 'committed' | 'aborted' | 'unknown' }
   | { readonly type: 'inference_restart' }
+  /** A decoding process ended under a picture, or while it had nothing to do; the next picture starts another. */
+  | { readonly type: 'decoder_end'; readonly reason: 'crashed' | 'timed_out' | 'memory' }
   | { readonly type: 'degraded'; readonly reason: 'cache' | 'provider'; readonly on: boolean }
   | { readonly type: 'model'; readonly bundle: string; readonly version: string; readonly provider: string }
   /** Something for people to read, not counted. */

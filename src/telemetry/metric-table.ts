@@ -74,6 +74,25 @@ export const METRICS = {
     help: 'Questions to the picture cache, by result; `negative` is a remembered failure.',
     labels: { result: ['hit', 'miss', 'negative', 'corrupt', 'error'] },
   },
+  images: {
+    name: 'mner_images_total',
+    type: 'counter',
+    help: 'Tweets with a picture, by what became of it (docs/pictures.md); `skipped` was shed, for lack of time or of a model.',
+    labels: {
+      status: [
+        'used',
+        'unreachable',
+        'refused',
+        'not_found',
+        'too_large',
+        'unreadable',
+        'timed_out',
+        'rate_limited',
+        'skipped',
+        'other',
+      ],
+    },
+  },
   imageFetches: {
     name: 'mner_image_fetches_total',
     type: 'counter',
@@ -91,6 +110,12 @@ export const METRICS = {
         'other',
       ],
     },
+  },
+  imageHostPauses: {
+    name: 'mner_image_host_pauses_total',
+    type: 'counter',
+    help: 'Hosts of pictures that were left alone for a while: they asked for that (`retry_after`), or failed again and again.',
+    labels: { reason: ['retry_after', 'failing'] },
   },
   relevance: {
     name: 'mner_image_relevance',
@@ -122,6 +147,12 @@ export const METRICS = {
     name: 'mner_inference_restarts_total',
     type: 'counter',
     help: 'Restarts of the inference process.',
+  },
+  decoderEnds: {
+    name: 'mner_image_decoder_ends_total',
+    type: 'counter',
+    help: 'Decoding processes that crashed, or were killed because a picture took too long or too much memory.',
+    labels: { reason: ['crashed', 'timed_out', 'memory'] },
   },
   degraded: {
     name: 'mner_degraded',

@@ -30,10 +30,13 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const tweets = boundCounter(registry, METRICS.tweets, 'outcome');
   const deadLetters = boundCounter(registry, METRICS.deadLetters, 'code');
   const imageCache = boundCounter(registry, METRICS.imageCache, 'result');
+  const images = boundCounter(registry, METRICS.images, 'status');
   const imageFetches = boundCounter(registry, METRICS.imageFetches, 'outcome');
+  const imageHostPauses = boundCounter(registry, METRICS.imageHostPauses, 'reason');
   const transactions = boundCounter(registry, METRICS.transactions, 'result');
   const rebalances = counter(registry, METRICS.rebalances);
   const inferenceRestarts = counter(registry, METRICS.inferenceRestarts);
+  const decoderEnds = boundCounter(registry, METRICS.decoderEnds, 'reason');
   const entities = entityCounter(registry);
 
   const endToEnd = histogram(registry, METRICS.endToEnd);
@@ -76,8 +79,12 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
         return queued.set(event.tweets);
       case 'image_cache':
         return imageCache(event.result);
+      case 'image':
+        return images(event.status);
       case 'image_fetch':
         return imageFetches(event.outcome);
+      case 'image_host_pause':
+        return imageHostPauses(event.reason);
       case 'relevance':
         return relevance.observe(event.value);
       case 'batch':
@@ -104,6 +111,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
         return transactions(event.result);
       case 'inference_restart':
         return inferenceRestarts.inc();
+      case 'decoder_end':
+        return decoderEnds(event.reason);
       case 'degraded':
         return degraded.labels(event.reason).set(event.on ? 1 : 0);
       case 'model': {

@@ -47,6 +47,14 @@ const cases: [Partial<Config>, string][] = [
     'kafka_ssl_ca_file must not be set while kafka_ssl is false, since the connection would not be encrypted, although a file for that is named.',
   ],
   [
+    { redis_url: 'redis://:p,w@a:1,b:2/0' },
+    'redis_mode must not be standalone with several hosts in redis_url, since only one of them would ever be asked.',
+  ],
+  [
+    { redis_ca_file: 'ca.pem' },
+    'redis_ca_file must not be set while redis_url begins with redis://, since the connection would not be encrypted, although a file for that is named.',
+  ],
+  [
     { delivery: 'exactly_once' },
     'delivery must be at_least_once, not exactly_once, since exactly-once delivery is not in this version.',
   ],

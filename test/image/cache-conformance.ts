@@ -88,6 +88,53 @@ export function cacheConformance(name: string, open: () => CacheUnderTest): void
       expect(await cache.getMany([key, long])).toEqual([null, Buffer.from('b')]);
     });
 
+    it('gives a lease to one, until it is given back by its token', async () => {
+      const { cache } = await start();
+      const [key = ''] = keys(1);
+      const claims = await Promise.all(['a', 'b', 'c'].map((token) => cache.claim(key, token, 60_000)));
+      expect(claims.map(({ lease }) => lease)).toEqual(['ours', 'theirs', 'theirs']);
+      await cache.release(key, 'b');
+      expect(await cache.claim(key, 'b', 60_000)).toEqual({ lease: 'theirs', value: null });
+      await cache.release(key, 'a');
+      await cache.release(key, 'a');
+      expect(await cache.claim(key, 'b', 60_000)).toEqual({ lease: 'ours', value: null });
+    });
+
+    it('lets a lease end whose holder says nothing, and gives it to one successor', async () => {
+      const { cache, pass } = await start();
+      const [key = ''] = keys(1);
+      await cache.claim(key, 'dead', 300);
+      await pass(301);
+      const claims = await Promise.all(['a', 'b'].map((token) => cache.claim(key, token, 60_000)));
+      expect(claims.map(({ lease }) => lease)).toEqual(['ours', 'theirs']);
+      // The dead comes back: what it does now touches nothing.
+      await cache.release(key, 'dead');
+      expect(await cache.claim(key, 'b', 60_000)).toMatchObject({ lease: 'theirs' });
+    });
+
+    it('prolongs the lease of who has it', async () => {
+      const { cache, pass } = await start();
+      const [key = ''] = keys(1);
+      await cache.claim(key, 'a', 300);
+      expect(await cache.claim(key, 'a', 60_000)).toEqual({ lease: 'ours', value: null });
+      await pass(301);
+      expect(await cache.claim(key, 'b', 60_000)).toMatchObject({ lease: 'theirs' });
+    });
+
+    it('shows the value together with the lease', async () => {
+      const { cache } = await start();
+      const [key = ''] = keys(1);
+      await cache.claim(key, 'a', 60_000);
+      await cache.set(key, Buffer.from('value'), 60);
+      expect(await cache.claim(key, 'b', 60_000)).toEqual({ lease: 'theirs', value: Buffer.from('value') });
+      await cache.release(key, 'a');
+      expect(await cache.claim(key, 'b', 60_000)).toEqual({ lease: 'ours', value: Buffer.from('value') });
+      // A lease is no value, and a value no lease.
+      const [other = ''] = keys(1);
+      await cache.claim(other, 'a', 60_000);
+      expect(await cache.getMany([other])).toEqual([null]);
+    });
+
     it('stops twice, and before it was connected', async () => {
       const { cache } = await start();
       await cache.stop();

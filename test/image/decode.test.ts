@@ -1,176 +1,219 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
-import { describe, expect, it } from 'vitest';
-import { createDecoder, formatOf } from '#mner/image/decode.js';
-import { animation, BLUE, type Colour, colourAt, GREEN, plain, pngHeader, quarters, RED, WHITE } from './pictures.js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { manualClock } from '#mner/clock.js';
+import { createDecoder, type DecoderOptions, type ProcessDecoder } from '#mner/image/decode.js';
+import type { Event } from '#mner/telemetry/events.js';
+import { decoderConformance } from './decoder-conformance.js';
+import { quarters } from './pictures.js';
+
+decoderConformance('in child processes', createDecoder);
 
 const SIZE = 32;
-const decoder = createDecoder({ size: SIZE });
+const FAULTS = 'test/image/programs/decode-fault.mjs';
+const decoders: ProcessDecoder[] = [];
+afterEach(() => Promise.all(decoders.splice(0).map((decoder) => decoder.stop())));
 
-/** The colours in the middle of the four quarters, or the status where there is no picture. */
-async function look(bytes: Uint8Array): Promise<number[][] | string> {
-  const decoded = await decoder.decode(bytes);
-  if (decoded.status !== 'ok') return decoded.status;
-  expect(decoded.pixels).toHaveLength(SIZE * SIZE * 3);
-  const spots = [
-    [0.25, 0.25],
-    [0.75, 0.25],
-    [0.25, 0.75],
-    [0.75, 0.75],
-  ] as const;
-  return spots.map(([x, y]) => colourAt(decoded.pixels, SIZE, x, y));
+function make(options: Partial<DecoderOptions> = {}) {
+  const events: Event[] = [];
+  const decoder = createDecoder({ size: SIZE, emit: (event) => events.push(event), ...options });
+  decoders.push(decoder);
+  const ends = () => events.flatMap((event) => (event.type === 'decoder_end' ? [event.reason] : []));
+  return { decoder, events, ends };
 }
 
-function near(colours: readonly Colour[], by = 6): unknown {
-  return colours.map((colour) =>
-    colour.map((value) => expect.toSatisfy((seen: number) => Math.abs(seen - value) <= by)),
-  );
+/** Bytes that pass for a PNG and tell the program of faults what to do. */
+function fault(what: string): Buffer {
+  return Buffer.from(`\x89PNG\r\n\x1a\n${what}`, 'latin1');
 }
-const QUARTERS = [RED, GREEN, BLUE, WHITE];
+const picture = () => quarters().png().toBuffer();
 
-describe('what must work', () => {
+describe('a picture that hurts its decoder', () => {
   it.each([
-    ['JPEG', () => quarters().jpeg({ quality: 95 })],
-    ['progressive JPEG', () => quarters().jpeg({ quality: 95, progressive: true })],
-    ['large JPEG, shrunk on load', () => quarters(1024).jpeg({ quality: 95 })],
-    ['PNG', () => quarters().png()],
-    ['interlaced PNG', () => quarters().png({ progressive: true })],
-    ['palette PNG', () => quarters().png({ palette: true, colours: 8 })],
-    ['16-bit PNG', () => quarters().toColourspace('rgb16').png()],
-    ['WebP', () => quarters().webp({ quality: 95 })],
-    ['lossless WebP', () => quarters().webp({ lossless: true })],
-    ['GIF', () => quarters().gif()],
-  ])('%s', async (_, draw) => {
-    expect(await look(await draw().toBuffer())).toEqual(near(QUARTERS, 12));
+    ['crashes', 'die', ['crashed', 'crashed'], 'the decoder crashes on it'],
+    ['spins', 'spin', ['timed_out'], 'decoding it takes more than 3000 ms'],
+    ['gives nonsense', 'lie', ['crashed', 'crashed'], 'the decoder crashes on it'],
+  ])('%s: it alone is unreadable, its neighbours are decoded', async (_, what, expected, detail) => {
+    const { decoder, ends } = make({ program: FAULTS, timeoutMs: 3000 });
+    const all = ['a', 'b', what, 'c', 'd', 'e'].map((name) => decoder.decode(fault(name)));
+    const [a, b, bad, ...rest] = await Promise.all(all);
+    expect(bad).toEqual({ status: 'unreadable', detail });
+    expect([a, b, ...rest].map((decoded) => decoded?.status)).toEqual(Array(5).fill('ok'));
+    expect(ends()).toEqual(expected);
   });
 
-  it('CMYK JPEG', async () => {
-    const bytes = await plain([180, 60, 50]).toColourspace('cmyk').jpeg({ quality: 95 }).toBuffer();
-    expect((await sharp(bytes).metadata()).space).toBe('cmyk');
-    // The way through ink loses some colour; the negative, which careless readers give, would be far off.
-    expect(await look(bytes)).toEqual(near(Array(4).fill([180, 60, 50]), 30));
+  it('eats memory: it is unreadable, whoever stops it first, and its neighbours are decoded', async () => {
+    const { decoder } = make({ program: FAULTS, maxMemoryBytes: 200 * 2 ** 20 });
+    const [bad, good] = await Promise.all([decoder.decode(fault('eat')), decoder.decode(fault('a'))]);
+    expect(bad?.status).toBe('unreadable');
+    expect(good?.status).toBe('ok');
+    expect((await decoder.decode(fault('b'))).status).toBe('ok');
   });
 
-  it.each(['jpeg', 'png', 'webp'] as const)('greyscale %s becomes RGB', async (format) => {
-    const bytes = await plain([90, 90, 90]).greyscale().toFormat(format).toBuffer();
-    expect(await look(bytes)).toEqual(near(Array(4).fill([90, 90, 90])));
+  it('says more than it was asked: its process is not used again', async () => {
+    const { decoder } = make({ program: FAULTS, concurrency: 1 });
+    expect((await decoder.decode(fault('babble'))).status).toBe('ok');
+    expect((await decoder.decode(fault('a'))).status).toBe('ok');
+    expect((await decoder.decode(fault('b'))).status).toBe('ok');
   });
 
-  it('16-bit greyscale PNG', async () => {
-    const bytes = await plain([90, 90, 90]).toColourspace('grey16').png().toBuffer();
+  it('a true picture that needs more than the limit is unreadable, and with more memory it is a picture', async () => {
+    const bytes = await quarters(2400).ensureAlpha().toColourspace('rgb16').png({ progressive: true }).toBuffer();
     expect((await sharp(bytes).metadata()).depth).toBe('ushort');
-    expect(await look(bytes)).toEqual(near(Array(4).fill([90, 90, 90])));
-  });
-
-  it.each(['png', 'webp', 'gif'] as const)('alpha of %s is laid on white', async (format) => {
-    const background = { r: 0, g: 0, b: 255, alpha: format === 'gif' ? 0 : 0.5 };
-    const bytes = await sharp({ create: { width: 40, height: 40, channels: 4, background } })
-      .toFormat(format)
-      .toBuffer();
-    const expected: Colour = format === 'gif' ? WHITE : [127, 127, 255];
-    expect(await look(bytes)).toEqual(near(Array(4).fill(expected)));
-  });
-
-  it('of an animation the first frame, be it one of 1000', async () => {
-    const frames = [RED, ...Array.from({ length: 999 }, (_, at): Colour => (at % 2 === 0 ? GREEN : BLUE))];
-    const gif = await animation(frames).gif().toBuffer();
-    expect((await sharp(gif).metadata()).pages).toBe(1000);
-    expect(await look(gif)).toEqual(near(Array(4).fill(RED)));
-    expect(await look(await animation([BLUE, RED]).webp({ lossless: true }).toBuffer())).toEqual(
-      near(Array(4).fill(BLUE)),
-    );
-  });
-
-  it.each([
-    [1, [RED, GREEN, BLUE, WHITE]],
-    [2, [GREEN, RED, WHITE, BLUE]],
-    [3, [WHITE, BLUE, GREEN, RED]],
-    [4, [BLUE, WHITE, RED, GREEN]],
-    [5, [RED, BLUE, GREEN, WHITE]],
-    [6, [BLUE, RED, WHITE, GREEN]],
-    [7, [WHITE, GREEN, BLUE, RED]],
-    [8, [GREEN, WHITE, RED, BLUE]],
-  ])('EXIF orientation %i', async (orientation, expected) => {
-    const bytes = await quarters()
-      .withMetadata({ orientation })
-      .jpeg({ quality: 95, chromaSubsampling: '4:4:4' })
-      .toBuffer();
-    expect(await look(bytes)).toEqual(near(expected));
-  });
-
-  it('squashes to a square, whatever the shape', async () => {
-    expect(await look(await quarters().resize(200, 10, { fit: 'fill' }).png().toBuffer())).toEqual(near(QUARTERS, 40));
-    expect(await look(await plain(RED, 1, 1).png().toBuffer())).toEqual(near(Array(4).fill(RED)));
-  });
-
-  it('a JPEG that is HTML as well is what its first bytes say', async () => {
-    const jpeg = await plain(RED).jpeg().toBuffer();
-    const html = Buffer.from('<html><script>alert(1)</script></html>');
-    expect(await look(Buffer.concat([jpeg, html]))).toEqual(near(Array(4).fill(RED)));
-    expect(await look(Buffer.concat([html, jpeg]))).toBe('unreadable');
+    const { decoder, ends } = make({ maxMemoryBytes: 120 * 2 ** 20, concurrency: 1, timeoutMs: 20_000 });
+    expect((await decoder.decode(await picture())).status).toBe('ok');
+    const [pid] = decoder.pids;
+    expect((await decoder.decode(bytes)).status).toBe('unreadable');
+    if (process.platform === 'linux') expect(peakBytes(pid ?? 0)).toBeLessThan(120 * 2 ** 20);
+    expect((await decoder.decode(await picture())).status).toBe('ok');
+    expect(ends().filter((reason) => reason !== 'memory')).toEqual([]);
+    const { decoder: larger } = make({ timeoutMs: 20_000 });
+    expect((await larger.decode(bytes)).status).toBe('ok');
   });
 });
 
-describe('what must not', () => {
-  it.each([
-    ['nothing', Buffer.alloc(0)],
-    ['an HTML page', Buffer.from('<!doctype html><title>Not found</title>')],
-    ['an SVG', Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')],
-    [
-      'an SVG with an entity bomb',
-      Buffer.from('<?xml version="1.0"?><!DOCTYPE s [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><svg>&b;</svg>'),
-    ],
-    ['an SVG with an external reference', Buffer.from('<svg><image href="http://169.254.169.254/"/></svg>')],
-    ['a PDF', Buffer.from('%PDF-1.7\n')],
-    ['a JPEG of three bytes', Buffer.from([0xff, 0xd8, 0xff])],
-    ['a GIF of six bytes', Buffer.from('GIF89a')],
-    ['a WebP of twelve bytes', Buffer.from('RIFF\0\0\0\0WEBP')],
-  ])('%s is unreadable', async (_, bytes) => {
-    expect(await look(bytes)).toBe('unreadable');
+describe('a decoding process that is hurt', () => {
+  it('killed with -9 while idle: the next picture is decoded', async () => {
+    const { decoder, ends } = make();
+    await decoder.decode(await picture());
+    process.kill(decoder.pids[0] ?? 0, 'SIGKILL');
+    expect((await decoder.decode(await picture())).status).toBe('ok');
+    expect(ends()).toEqual(['crashed']);
   });
 
-  it.each(['avif', 'tiff'] as const)('%s is unreadable, by its first bytes and by the block', async (format) => {
-    const bytes = await plain(RED).toFormat(format).toBuffer();
-    expect(formatOf(bytes)).toBeNull();
-    expect(await look(bytes)).toBe('unreadable');
-    await expect(sharp(bytes).metadata()).rejects.toThrow('unsupported image format');
+  it('killed with -9 under a picture: its successor decodes it', async () => {
+    const { decoder, ends } = make();
+    await decoder.decode(await picture());
+    const [pid = 0] = decoder.pids;
+    process.kill(pid, 'SIGSTOP');
+    const underWay = decoder.decode(await picture());
+    process.kill(pid, 'SIGKILL');
+    expect((await underWay).status).toBe('ok');
+    expect(decoder.pids).not.toContain(pid);
+    expect(ends()).toEqual(['crashed']);
   });
 
-  it('a truncated JPEG, PNG or WebP is unreadable', async () => {
-    for (const format of ['jpeg', 'png', 'webp'] as const) {
-      const bytes = await quarters(256).toFormat(format).toBuffer();
-      expect(await look(bytes.subarray(0, Math.floor(bytes.length / 2))), format).toBe('unreadable');
+  it('that has used up its CPU time is replaced without a word, idle or under a picture', async () => {
+    const { decoder, events } = make();
+    for (const underPicture of [false, true]) {
+      await decoder.decode(await picture());
+      const [pid = 0] = decoder.pids;
+      process.kill(pid, 'SIGSTOP');
+      const next = underPicture ? decoder.decode(await picture()) : null;
+      process.kill(pid, 'SIGXCPU');
+      process.kill(pid, 'SIGCONT');
+      expect((await (next ?? decoder.decode(await picture()))).status).toBe('ok');
+      expect(decoder.pids).not.toContain(pid);
     }
+    expect(events).toEqual([]);
   });
 
-  it('a PNG of 17,000 x 17,000 is too_large by its header alone', async () => {
-    expect(await look(pngHeader(17_000, 17_000))).toBe('too_large');
-    expect(await look(pngHeader(5_000, 5_001))).toBe('too_large');
-    expect(await look(pngHeader(5_000, 5_000))).toBe('unreadable');
+  it('frozen with SIGSTOP: killed at the limit, its picture is unreadable, the next one is decoded', async () => {
+    const { decoder, ends } = make({ timeoutMs: 3000 });
+    await decoder.decode(await picture());
+    const [pid = 0] = decoder.pids;
+    process.kill(pid, 'SIGSTOP');
+    expect(await decoder.decode(await picture())).toMatchObject({ status: 'unreadable' });
+    expect(isAlive(pid)).toBe(false);
+    expect(ends()).toEqual(['timed_out']);
+    expect((await decoder.decode(await picture())).status).toBe('ok');
   });
 
-  it('a JPEG that claims 65,000 x 65,000 is too_large', async () => {
-    const bytes = await plain(RED).jpeg().toBuffer();
-    const frame = bytes.indexOf(Buffer.from([0xff, 0xc0]));
-    bytes.writeUInt16BE(65_000, frame + 5);
-    bytes.writeUInt16BE(65_000, frame + 7);
-    expect(await look(bytes)).toBe('too_large');
+  it('that never gets ready: no picture is blamed, and tries are spaced out', async () => {
+    const clock = manualClock();
+    const { decoder, events, ends } = make({ program: 'test/image/programs/decode-stillborn.mjs', clock });
+    const unavailable = { code: 'decoder_unavailable' };
+    const tries = async () => {
+      await expect(decoder.decode(fault('a'))).rejects.toMatchObject(unavailable);
+      await expect(decoder.decode(fault('b'))).rejects.toMatchObject(unavailable);
+      return ends().length;
+    };
+    expect(await tries()).toBe(1);
+    clock.advance(500);
+    expect(await tries()).toBe(2);
+    clock.advance(500);
+    expect(await tries()).toBe(2);
+    clock.advance(500);
+    expect(await tries()).toBe(3);
+    expect(JSON.stringify(events)).toContain('no room');
+  });
+
+  it('gets nothing of the environment, so no secrets either', async () => {
+    process.env.MNER_TEST_SECRET = 'secret';
+    const { decoder } = make({ program: FAULTS });
+    const decoded = await decoder.decode(fault('environment'));
+    delete process.env.MNER_TEST_SECRET;
+    if (decoded.status === 'ok') throw new Error('there is no list of names');
+    const known =
+      /^(PATH|LD_LIBRARY_PATH|NODE_CHANNEL_\w+|MALLOC_ARENA_MAX|UV_THREADPOOL_SIZE|VIPS_\w+|PWD|OLDPWD|SHLVL|_)$/;
+    expect(decoded.detail.split(' ').filter((name) => !known.test(name))).toEqual([]);
   });
 });
 
-it('outlives bytes that were tampered with', async () => {
-  let seed = 42;
-  const random = (below: number) => {
-    seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
-    return Math.floor((seed / 2 ** 32) * below);
-  };
-  const seen = new Set<string>();
-  for (const format of ['jpeg', 'png', 'webp', 'gif'] as const) {
-    const good = await quarters().toFormat(format).toBuffer();
-    for (let round = 0; round < 40; round += 1) {
-      const bad = Buffer.from(good);
-      for (let flips = 1 + random(4); flips > 0; flips -= 1) bad[random(bad.length)] = random(256);
-      seen.add((await decoder.decode(bad)).status);
-    }
+describe('processes', () => {
+  it('are there from the first picture on, one while there is one picture at a time', async () => {
+    const { decoder } = make({ concurrency: 3 });
+    expect(decoder.pids).toEqual([]);
+    await decoder.decode(Buffer.from('<html>'));
+    expect(decoder.pids).toEqual([]);
+    for (let round = 0; round < 3; round += 1) await decoder.decode(await picture());
+    expect(decoder.pids).toHaveLength(1);
+    const bytes = await picture();
+    const all = await Promise.all(Array.from({ length: 20 }, () => decoder.decode(bytes)));
+    expect(new Set(all.map(({ status }) => status))).toEqual(new Set(['ok']));
+    expect(decoder.pids).toHaveLength(3);
+  });
+
+  it('are gone once the decoder is stopped, be it under a picture that spins', async () => {
+    const { decoder, ends } = make({ program: FAULTS });
+    await decoder.decode(fault('a'));
+    const spins = decoder.decode(fault('spin'));
+    const { pids } = decoder;
+    const refused = expect(spins).rejects.toMatchObject({ code: 'decoder_unavailable' });
+    await decoder.stop();
+    await refused;
+    expect(pids.length).toBeGreaterThan(0);
+    expect(pids.filter(isAlive)).toEqual([]);
+    expect(ends()).toEqual([]);
+  });
+
+  it('keep nobody alive who has forgotten to stop them, and end with a worker', async () => {
+    const parent = spawn(process.execPath, ['test/image/programs/decode-parent.mjs'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [[line], [code]] = (await Promise.all([once(parent.stdout, 'data'), once(parent, 'exit')])) as [
+      [Buffer],
+      [number],
+    ];
+    const [status, pid] = line.toString().trim().split(' ');
+    expect(status).toBe('ok');
+    expect(code).toBe(0);
+    await vi.waitFor(() => expect(isAlive(Number(pid))).toBe(false), { timeout: 10_000 });
+  });
+
+  it('do not outlive a worker that is killed with -9', async () => {
+    const args = ['test/image/programs/decode-parent.mjs', 'wait'];
+    const parent = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+    const pid = Number(line.toString().trim().split(' ')[1]);
+    expect(isAlive(pid)).toBe(true);
+    parent.kill('SIGKILL');
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 10_000 });
+  });
+});
+
+/** The most memory that a process ever had in use. */
+function peakBytes(pid: number): number {
+  return Number(/^VmHWM:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
-  expect([...seen].every((status) => ['ok', 'unreadable', 'too_large'].includes(status))).toBe(true);
-});
+}

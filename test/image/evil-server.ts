@@ -3,8 +3,9 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 
 /** Speaks to each connection as `behave` likes, once it has asked for something. */
 export interface EvilServer {
-  /** `127.0.0.1:port` */
+  /** `address:port` */
   readonly host: string;
+  readonly port: number;
   /** Connections that were ever opened. */
   readonly connections: number;
   /** Resolves once `count` requests have come since the start. */
@@ -17,7 +18,9 @@ export interface EvilServer {
 /** Gets a request's path, the socket to answer on, and the whole head of the request. */
 export type Behave = (path: string, socket: Socket, head: string) => void;
 
-export async function evilServer(behave: Behave): Promise<EvilServer> {
+/** @param where @default any free port of 127.0.0.1 */
+export async function evilServer(behave: Behave, where: { address?: string; port?: number } = {}): Promise<EvilServer> {
+  const address = where.address ?? '127.0.0.1';
   const sockets = new Set<Socket>();
   let connections = 0;
   let requests = 0;
@@ -40,10 +43,12 @@ export async function evilServer(behave: Behave): Promise<EvilServer> {
       behave(path, socket, head);
     });
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(where.port ?? 0, address);
   await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
   return {
-    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    host: `${address}:${port}`,
+    port,
     get connections() {
       return connections;
     },

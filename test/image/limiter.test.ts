@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { keyedLimiter, limiter } from '#mner/image/limiter.js';
+import { limiter } from '#mner/image/limiter.js';
 
 it('gives its slots in the order of asking', async () => {
   const slots = limiter(1);
@@ -31,13 +31,4 @@ it('lets go of those who give up', async () => {
   expect(await slots.take(controller.signal)).toBeNull();
   release?.();
   expect(await slots.take()).not.toBeNull();
-});
-
-it('keeps keys apart', async () => {
-  const slots = keyedLimiter(1);
-  const a = await slots.take('a');
-  expect(await slots.take('b')).not.toBeNull();
-  const waiting = slots.take('a');
-  a?.();
-  expect(await waiting).not.toBeNull();
 });

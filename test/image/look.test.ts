@@ -145,7 +145,7 @@ describe('a look', () => {
   ])('at what names no picture asks nobody: %#', async (photo, status) => {
     const { images, events } = open();
     expect(await images.look(photo, signal)).toEqual({ status, cache: null });
-    expect(events).toEqual([]);
+    expect(events).toEqual([{ type: 'image', status }]);
   });
 
   it('is not fooled by the cache of another vision bundle, nor by a foreign value', async () => {
@@ -280,6 +280,72 @@ describe('a tweet’s budget', () => {
     await images.stop();
     expect(await first).toMatchObject({ status: 'skipped' });
     expect(inner.requests).toEqual([URL_A]);
+  });
+});
+
+describe('under overload', () => {
+  /** One picture is fetched and never comes, so that all others wait for its place. */
+  async function full(options: ImagesOptions) {
+    const origin = memoryOrigin();
+    origin.put(URL_A, 'silent');
+    let arrived = () => {};
+    const fetching = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const announced: Origin = {
+      ...origin,
+      fetch(...asked) {
+        arrived();
+        return origin.fetch(...asked);
+      },
+    };
+    const clock = manualClock();
+    const opened = open({
+      origin: announced,
+      clock,
+      cache: memoryCache({ clock }),
+      options: { concurrency: 1, ...options },
+    });
+    const first = opened.images.look({ url: URL_A }, signal);
+    await fetching;
+    return { ...opened, clock, first, requests: origin.requests };
+  }
+  const others = (images: Images) =>
+    Array.from({ length: 10 }, (_, at) => images.look({ url: `${URL_A}?${at}` }, signal));
+  const count = (looks: readonly Look[], status: string) => looks.filter((look) => look.status === status).length;
+
+  it('pictures beyond those that may wait are shed at once, as skipped, and not remembered', async () => {
+    const { images, clock, first, requests, cache } = await full({ overload: 'skip', maxWaiting: 3 });
+    const looks = others(images);
+    const shed = await Promise.race([Promise.all(looks.slice(3)), first.then(() => [])]);
+    expect(count(shed, 'skipped')).toBe(7);
+    clock.advance(8_000);
+    expect(count([await first, ...(await Promise.all(looks.slice(0, 3)))], 'timed_out')).toBe(4);
+    expect(requests).toEqual([URL_A]);
+    const later = open({ cache });
+    later.origin.put(`${URL_A}?9`, jpeg);
+    expect(await later.images.look({ url: `${URL_A}?9` }, signal)).toMatchObject({ status: 'used', cache: 'miss' });
+  });
+
+  it('what the cache knows is not shed, and a tweet joins a picture that waits already', async () => {
+    const { images, clock, first, cache } = await full({ overload: 'skip', maxWaiting: 1 });
+    const known = open({ cache });
+    known.origin.put(`${URL_A}?known`, jpeg);
+    await known.images.look({ url: `${URL_A}?known` }, signal);
+    const joined = [1, 2].map(() => images.look({ url: `${URL_A}?joined` }, signal));
+    const missed = await images.look({ url: `${URL_A}?shed` }, signal);
+    expect(missed).toEqual({ status: 'skipped', cache: null });
+    expect(await images.look({ url: `${URL_A}?known` }, signal)).toMatchObject({ status: 'used', cache: 'hit' });
+    clock.advance(8_000);
+    expect(count([await first, ...(await Promise.all(joined))], 'timed_out')).toBe(3);
+  });
+
+  it('all wait until their budgets end, where that is the policy', async () => {
+    const { images, clock, first } = await full({ overload: 'wait', maxWaiting: 3 });
+    const looks = others(images);
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+    clock.advance(8_000);
+    expect(count([await first, ...(await Promise.all(looks))], 'timed_out')).toBe(11);
   });
 });
 

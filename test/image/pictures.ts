@@ -1,4 +1,4 @@
-import { crc32 } from 'node:zlib';
+import { crc32, deflateSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 
 export type Colour = readonly [number, number, number];
@@ -32,10 +32,29 @@ export function animation(colours: readonly Colour[], side = 8): Sharp {
 
 /** A PNG of a few bytes that says it is as large as you like. */
 export function pngHeader(width: number, height: number): Buffer {
-  const size = Buffer.alloc(13);
-  size.writeUInt32BE(width, 0);
-  size.writeUInt32BE(height, 4);
-  size.set([8, 2, 0, 0, 0], 8);
+  return png({ width, height, depth: 8, colour: 2 }, Buffer.from('789c030000000001', 'hex'));
+}
+
+/** A PNG that is as large as it says: one bit a pixel, all white, some hundred kilobytes at most. */
+export function whitePng(width: number, height: number): Buffer {
+  const row = Buffer.alloc(1 + Math.ceil(width / 8), 0xff);
+  row[0] = 0;
+  return png({ width, height, depth: 1, colour: 0 }, deflateSync(Buffer.alloc(row.length * height, row)));
+}
+
+interface PngHeader {
+  readonly width: number;
+  readonly height: number;
+  readonly depth: number;
+  /** 0 grey, 2 RGB. */
+  readonly colour: number;
+}
+
+function png({ width, height, depth, colour }: PngHeader, deflated: Buffer): Buffer {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([depth, colour, 0, 0, 0], 8);
   const chunk = (name: string, data: Buffer) => {
     const body = Buffer.concat([Buffer.from(name), data]);
     const out = Buffer.alloc(8 + body.length);
@@ -46,10 +65,20 @@ export function pngHeader(width: number, height: number): Buffer {
   };
   return Buffer.concat([
     Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
-    chunk('IHDR', size),
-    chunk('IDAT', Buffer.from('789c030000000001', 'hex')),
+    chunk('IHDR', header),
+    chunk('IDAT', deflated),
     chunk('IEND', Buffer.alloc(0)),
   ]);
+}
+
+/** An AVIF of about a kilobyte that says it has 8,000 x 6,000 pixels. */
+export async function largeAvif(): Promise<Buffer> {
+  const bytes = await plain(RED).avif().toBuffer();
+  // The box `ispe`: name, version and flags, width, height.
+  const size = bytes.indexOf('ispe') + 8;
+  bytes.writeUInt32BE(8_000, size);
+  bytes.writeUInt32BE(6_000, size + 4);
+  return bytes;
 }
 
 /** The colour at a place of raw pixels, given in shares of width and height. */

@@ -18,7 +18,9 @@ const CONTRACT: Record<string, string[]> = {
   queued_tweets: [],
   inflight_bytes: [],
   image_cache_requests_total: ['result'],
+  images_total: ['status'],
   image_fetches_total: ['outcome'],
+  image_host_pauses_total: ['reason'],
   image_relevance: [],
   oldest_unprocessed_seconds: ['topic', 'partition'],
   lag_records: ['topic', 'partition'],
@@ -26,6 +28,7 @@ const CONTRACT: Record<string, string[]> = {
   rebalances_total: [],
   transactions_total: ['result'],
   inference_restarts_total: [],
+  image_decoder_ends_total: ['reason'],
   degraded: ['reason'],
   model_info: ['bundle', 'version', 'provider'],
 };
@@ -83,8 +86,10 @@ test.each<[Event, string[]]>([
   [{ type: 'queued', tweets: 7 }, ['mner_queued_tweets 7']],
   [{ type: 'inflight', bytes: 4096 }, ['mner_inflight_bytes 4096']],
   [{ type: 'image_cache', result: 'negative' }, ['mner_image_cache_requests_total{result="negative"} 1']],
+  [{ type: 'image', status: 'skipped' }, ['mner_images_total{status="skipped"} 1']],
   [{ type: 'image_fetch', outcome: 'not_found' }, ['mner_image_fetches_total{outcome="not_found"} 1']],
   [{ type: 'image_fetch', outcome: 'no such outcome' }, ['mner_image_fetches_total{outcome="other"} 1']],
+  [{ type: 'image_host_pause', reason: 'failing' }, ['mner_image_host_pauses_total{reason="failing"} 1']],
   [
     { type: 'relevance', value: 0.83 },
     ['mner_image_relevance_bucket{le="0.9"} 1', 'mner_image_relevance_bucket{le="0.8"} 0'],
@@ -100,6 +105,7 @@ test.each<[Event, string[]]>([
   [{ type: 'rebalance' }, ['mner_rebalances_total 1']],
   [{ type: 'transaction', result: 'aborted' }, ['mner_transactions_total{result="aborted"} 1']],
   [{ type: 'inference_restart' }, ['mner_inference_restarts_total 1']],
+  [{ type: 'decoder_end', reason: 'memory' }, ['mner_image_decoder_ends_total{reason="memory"} 1']],
   [{ type: 'degraded', reason: 'cache', on: true }, ['mner_degraded{reason="cache"} 1']],
   [
     { type: 'model', bundle: 'ham-int8', version: '1', provider: 'cpu' },

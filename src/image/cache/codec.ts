@@ -122,6 +122,11 @@ export function createCodec(bundle: Pick<VisionShape, 'version' | 'cells' | 'cel
   return { encode, decode };
 }
 
+/** Whether a value, if it is one of ours, remembers a failure: nothing stands between its head and its checksum. */
+export function isNegative(value: Uint8Array): boolean {
+  return value.length === HEAD + TAIL;
+}
+
 /** The vector's own bytes. Little-endian, as is every machine that onnxruntime runs on. */
 function bytesOf(vector: Uint16Array): Buffer {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);

@@ -1,10 +1,20 @@
 import type { Cache } from '../port.js';
+import { isNegative } from './codec.js';
 
-/** How long a value from behind is believed in front, in seconds: a negative entry there may be about to expire. */
+/** How long the front is believed, in seconds. */
 const FRONT_SECONDS = 60;
 
-/** A small fast cache in front of a large shared one: what the front holds costs no round trip. */
+/**
+ * A small fast cache in front of a large shared one: what the front holds costs no round trip.
+ *
+ * No negative entry lives longer in front than behind: the front keeps those that this process has set, for their own
+ * lifetime, but none that it found, since nobody knows how much of its short life is left. Features that it found may
+ * outlive those behind by a minute, which harms nobody: they would be the same again.
+ */
 export function layeredCache(front: Cache, back: Cache): Cache {
+  const keep = (key: string, found: Buffer | null) => {
+    if (found !== null && !isNegative(found)) void front.set(key, found, FRONT_SECONDS);
+  };
   return {
     connect: () => back.connect(),
     async getMany(keys) {
@@ -17,7 +27,7 @@ export function layeredCache(front: Cache, back: Cache): Cache {
         if (value !== null) return value;
         const key = missing[next] as string;
         const found = behind[next++] ?? null;
-        if (found !== null) void front.set(key, found, FRONT_SECONDS);
+        keep(key, found);
         return found;
       });
     },
@@ -25,6 +35,12 @@ export function layeredCache(front: Cache, back: Cache): Cache {
       void front.set(key, value, Math.min(ttlSeconds, FRONT_SECONDS));
       await back.set(key, value, ttlSeconds);
     },
+    async claim(key, token, ms) {
+      const claim = await back.claim(key, token, ms);
+      keep(key, claim.value);
+      return claim;
+    },
+    release: (key, token) => back.release(key, token),
     async stop() {
       await Promise.all([front.stop(), back.stop()]);
     },

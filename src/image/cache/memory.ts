@@ -20,6 +20,15 @@ export function memoryCache(options: MemoryCacheOptions = {}): Cache {
     // One more, since lru-cache takes the time 0 for none.
     perf: { now: () => clock.now() + 1 },
   });
+  const leases = new Map<string, { readonly token: string; readonly ends: number }>();
+  /** Leases whose holders never came back go when others are taken: the map stays as small as what is in work. */
+  const sweep = () => {
+    for (const [key, { ends }] of leases) {
+      // In the order in which they were taken, which is nearly that in which they end.
+      if (ends > clock.now()) return;
+      leases.delete(key);
+    }
+  };
   return {
     async connect() {},
     // Copies both ways: what a caller does with its buffer is no concern of the next one.
@@ -32,7 +41,22 @@ export function memoryCache(options: MemoryCacheOptions = {}): Cache {
     async set(key, value, ttlSeconds) {
       entries.set(key, copyOf(value), { ttl: ttlSeconds * 1000 });
     },
+    async claim(key, token, ms) {
+      sweep();
+      const holder = leases.get(key);
+      const free = holder === undefined || holder.token === token || holder.ends <= clock.now();
+      if (free) {
+        leases.delete(key);
+        leases.set(key, { token, ends: clock.now() + ms });
+      }
+      const value = entries.get(key);
+      return { lease: free ? 'ours' : 'theirs', value: value ? copyOf(value) : null };
+    },
+    async release(key, token) {
+      if (leases.get(key)?.token === token) leases.delete(key);
+    },
     async stop() {
+      leases.clear();
       entries.clear();
     },
   };

@@ -1,194 +1,246 @@
-import { Redis } from 'ioredis';
-import { type Clock, systemClock, type Timer } from '../../clock.js';
+import type { ChainableCommander } from 'ioredis';
+import { type Clock, systemClock } from '../../clock.js';
 import { MnerError } from '../../errors.js';
 import { type Emit, silent } from '../../telemetry/events.js';
-import type { Cache } from '../port.js';
+import type { Cache, Claim } from '../port.js';
 import { copyOf } from './copy.js';
+import { type RedisClientOptions, redisClient } from './redis-client.js';
+import { reasonOf, redisHealth, type Work } from './redis-health.js';
+import { CLAIM, leaseKey, RELEASE } from './redis-lease.js';
+import { parseRedisUrl } from './redis-url.js';
 
-export interface RedisCacheOptions {
-  /** `redis://[[user]:password@]host[:port][/db]`, `rediss://` with TLS. */
-  readonly url: string;
+export interface RedisCacheOptions extends Omit<RedisClientOptions, 'clock'> {
   /** Milliseconds that a lookup or a write may take before it counts as a miss, or as not written. @default 50 */
   readonly commandTimeoutMs?: number;
-  /** Milliseconds for a TCP connection. @default 500 */
-  readonly connectTimeoutMs?: number;
-  /** Milliseconds from a connection to the server's readiness, and for `connect()` as a whole. @default 2000 */
-  readonly readyTimeoutMs?: number;
   /** @default systemClock */
   readonly clock?: Clock;
   readonly emit?: Emit;
 }
 
-interface Write {
+/** One command of a pipeline, and what happens with its answer; undefined when there is none. */
+interface Request {
   readonly key: string;
-  readonly value: Buffer;
-  readonly ttlMs: number;
-  readonly done: () => void;
+  readonly add: (pipeline: ChainableCommander) => void;
+  readonly done: (reply: unknown) => void;
 }
 
-/** So many commands in a row without an answer mean that the connection is dead, not slow. */
+/** So many round trips in a row without an answer mean that the connection is dead, not slow. */
 const TIMEOUTS_TO_RECONNECT = 3;
 /** Values in one round trip: 64 of 16 KB are a megabyte, as much as fits the deadline. */
 const PER_TRIP = 64;
-/** Share of a lifetime that is left to chance, so that what was written together does not expire together. */
-const JITTER = 0.1;
 
 /**
- * The fleet's memory of pictures in Redis. It never slows the worker down: what Redis does not answer in time is a miss
- * and is counted (`image_cache` with `error`, once for each failed round trip), `degraded{reason="cache"}` says so, and
- * the connection comes back by itself.
+ * The fleet's memory of pictures in Redis: one server, one behind Sentinels, or a Cluster. It never slows the worker
+ * down: what Redis does not answer in time is a miss and is counted (`image_cache` with `error`, once for each round trip
+ * that fails or is spared), `degraded{reason="cache"}` says so, and it comes back by itself.
  *
- * Reconnecting is the circuit breaker: after {@link TIMEOUTS_TO_RECONNECT} timeouts in a row the connection is dropped,
- * with all that is queued on it; until a new one has passed the readiness check, every call fails at once.
+ * Two circuit breakers. Against silence it is the connection: after {@link TIMEOUTS_TO_RECONNECT} timeouts in a row it is
+ * dropped, with all that is queued on it, and until a new one has passed the readiness check every call fails at once.
+ * Against refusals (OOM, READONLY, LOADING, NOAUTH, NOPERM) it is `redis-health.ts`.
  */
 export function redisCache(options: RedisCacheOptions): Cache {
   const clock = options.clock ?? systemClock;
   const emit = options.emit ?? silent;
   const commandTimeoutMs = options.commandTimeoutMs ?? 50;
   const readyTimeoutMs = options.readyTimeoutMs ?? 2_000;
-  const redis = new Redis(options.url, {
-    lazyConnect: true,
-    connectTimeout: options.connectTimeoutMs ?? 500,
-    disconnectTimeout: 100,
-    maxRetriesPerRequest: 1,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2_000) * (0.5 + Math.random() / 2),
-  });
-  const degraded = { read: false, write: false };
-  let writes: Write[] = [];
+  const timeouts = new Map<string, number>();
+  const queues: Record<'write' | 'lease', Request[]> = { write: [], lease: [] };
   let flushing: Promise<void> | null = null;
-  let timeouts = 0;
   let lastError = '';
   let started = false;
   let stopped = false;
 
-  function mark(what: 'read' | 'write', on: boolean, why = ''): void {
-    const before = degraded.read || degraded.write;
-    degraded[what] = on;
-    const after = degraded.read || degraded.write;
-    if (before === after || stopped) return;
-    emit({ type: 'degraded', reason: 'cache', on: after });
-    emit(
-      after
-        ? {
-            type: 'note',
-            level: 'warn',
-            message: 'The picture cache fails; pictures are fetched anew.',
-            detail: { why },
-          }
-        : { type: 'note', level: 'info', message: 'The picture cache works again.' },
-    );
-  }
+  const client = redisClient(
+    { ...options, clock },
+    {
+      onReady(node) {
+        timeouts.delete(node);
+        health.renewed(node);
+      },
+      onClose(node) {
+        timeouts.delete(node);
+        if (started && !stopped) health.failed('read', node, '', new Error(lastError || 'the connection closed'));
+      },
+      onError: (error) => {
+        lastError = reasonOf(error);
+      },
+    },
+  );
+  const health = redisHealth({ clock, emit, probe, reconnect: client.reconnect });
 
-  function failed(what: 'read' | 'write', error: unknown): void {
-    emit({ type: 'image_cache', result: 'error' });
-    mark(what, true, reasonOf(error));
-    if (!(error instanceof Late)) return;
-    timeouts += 1;
-    if (timeouts < TIMEOUTS_TO_RECONNECT) return;
-    timeouts = 0;
-    redis.disconnect(true);
-  }
-
-  function succeeded(what: 'read' | 'write'): void {
-    timeouts = 0;
-    mark(what, false);
-  }
-
-  async function read(keys: readonly string[]): Promise<(Buffer | null)[]> {
+  /** One round trip to one node; undefined when it failed, which is then counted. */
+  async function trip<T>(work: Work, node: string, key: string, send: () => Promise<T>): Promise<T | undefined> {
     try {
-      if (redis.status !== 'ready') throw new Error(lastError || 'not connected');
-      const values = await within(clock, commandTimeoutMs, redis.mgetBuffer([...keys]));
-      succeeded('read');
-      // ioredis hands out slices of the socket's chunk: kept as they are, they would hold on to all of it.
-      return values.map((value) => (value ? copyOf(value) : null));
+      if (health.refuses(work, node)) {
+        emit({ type: 'image_cache', result: 'error' });
+        return undefined;
+      }
+      // That is a matter of the connection, whatever the work.
+      if (!client.ready(node)) throw new Away(lastError || 'not connected');
+      const result = await within(clock, commandTimeoutMs, send());
+      timeouts.delete(node);
+      health.succeeded(work, node);
+      return result;
     } catch (error) {
-      failed('read', error);
-      return keys.map(() => null);
+      emit({ type: 'image_cache', result: 'error' });
+      if (!stopped) health.failed(error instanceof Away ? 'read' : work, node, key, error);
+      if (error instanceof Late) late(node);
+      return undefined;
     }
   }
 
-  async function write(batch: readonly Write[]): Promise<void> {
-    try {
-      if (redis.status !== 'ready') throw new Error(lastError || 'not connected');
-      const pipeline = redis.pipeline();
-      for (const { key, value, ttlMs } of batch) pipeline.set(key, value, 'PX', ttlMs);
-      const results = (await within(clock, commandTimeoutMs, pipeline.exec())) ?? [];
-      const refused = results.find(([error]) => error !== null)?.[0];
+  function late(node: string): void {
+    const count = (timeouts.get(node) ?? 0) + 1;
+    timeouts.set(node, count);
+    if (count < TIMEOUTS_TO_RECONNECT) return;
+    timeouts.delete(node);
+    client.reconnect(node);
+  }
+
+  async function read(node: string, keys: readonly string[]): Promise<(Buffer | null)[]> {
+    const values = await trip('read', node, keys[0] ?? '', () => client.values(keys));
+    // ioredis hands out slices of the socket's chunk: kept as they are, they would hold on to all of it.
+    return keys.map((_, index) => own(values?.[index]));
+  }
+
+  async function send(work: 'write' | 'lease', node: string, requests: readonly Request[]): Promise<void> {
+    const replies = await trip(work, node, requests[0]?.key ?? '', () => answers(requests));
+    requests.forEach(({ done }, index) => {
+      done(replies?.[index]);
+    });
+  }
+
+  async function answers(requests: readonly Pick<Request, 'add'>[]): Promise<unknown[]> {
+    const pipeline = client.pipeline();
+    for (const { add } of requests) add(pipeline);
+    const results = (await pipeline.exec()) ?? [];
+    return results.map(([error, reply]) => {
       // Read-only, out of memory, not permitted: the server lives, so that reading goes on.
-      if (refused) throw refused;
-      succeeded('write');
-    } catch (error) {
-      failed('write', error);
-    } finally {
-      for (const { done } of batch) done();
-    }
+      if (error) throw error;
+      return reply;
+    });
+  }
+
+  /** Everything that this turn of the event loop asks for goes out in one pipeline for each node and kind of work. */
+  function enqueue(work: 'write' | 'lease', request: Request): void {
+    queues[work].push(request);
+    flushing ??= new Promise((resolve) => setImmediate(() => void flush().then(resolve)));
   }
 
   async function flush(): Promise<void> {
-    const all = writes;
-    writes = [];
+    const { write, lease } = queues;
+    [queues.write, queues.lease] = [[], []];
     flushing = null;
-    const trips: Promise<void>[] = [];
-    for (let at = 0; at < all.length; at += PER_TRIP) trips.push(write(all.slice(at, at + PER_TRIP)));
-    await Promise.all(trips);
+    await Promise.all([
+      ...trips(write, ({ key }) => key).map(([node, requests]) => send('write', node, requests)),
+      ...trips(lease, ({ key }) => key).map(([node, requests]) => send('lease', node, requests)),
+    ]);
   }
 
-  // A server that accepts and then says nothing would hold ioredis in its handshake for good.
-  let readiness: Timer | null = null;
-  redis.on('connect', () => {
-    readiness?.cancel();
-    readiness = clock.after(readyTimeoutMs, () => {
-      if (redis.status === 'connect') redis.disconnect(true);
-    });
-  });
-  redis.on('ready', () => {
-    readiness?.cancel();
-    timeouts = 0;
-    mark('read', false);
-    mark('write', false);
-  });
-  redis.on('close', () => {
-    readiness?.cancel();
-    if (started) mark('read', true, lastError || 'the connection closed');
-  });
-  redis.on('error', (error: unknown) => {
-    lastError = reasonOf(error);
-  });
+  /** In groups of one node, none too large for the deadline. */
+  function trips<T>(all: readonly T[], keyOf: (one: T) => string): [node: string, part: T[]][] {
+    const byNode = new Map<string, T[]>();
+    for (const one of all) {
+      const node = client.nodeOf(keyOf(one));
+      const group = byNode.get(node);
+      if (group) group.push(one);
+      else byNode.set(node, [one]);
+    }
+    return [...byNode].flatMap(([node, group]) =>
+      Array.from({ length: Math.ceil(group.length / PER_TRIP) }, (_, at): [string, T[]] => [
+        node,
+        group.slice(at * PER_TRIP, (at + 1) * PER_TRIP),
+      ]),
+    );
+  }
+
+  async function probe(work: Work, key: string): Promise<void> {
+    if (!client.ready(client.nodeOf(key))) throw new Away('not connected');
+    const beside = `mner:img:probe:{${key}}`;
+    const add = {
+      read: (pipeline: ChainableCommander) => pipeline.get(key),
+      write: (pipeline: ChainableCommander) => pipeline.set(beside, '', 'PX', 1_000),
+      lease: (pipeline: ChainableCommander) =>
+        pipeline.call('EVAL', CLAIM, 2, leaseKey(beside), beside, 'probe', 1_000),
+    }[work];
+    await within(clock, commandTimeoutMs, answers([{ add }]));
+  }
 
   return {
     async connect() {
-      if (redis.status === 'ready') return;
       try {
-        await within(clock, readyTimeoutMs, redis.connect());
+        await within(clock, readyTimeoutMs, client.connect());
         started = true;
       } catch (error) {
-        redis.disconnect();
+        client.disconnect();
         const why = lastError || reasonOf(error);
         throw new MnerError('cache_unreachable', `Redis at ${placeOf(options.url)} does not answer: ${why}.`);
       }
     },
     async getMany(keys) {
-      const trips: Promise<(Buffer | null)[]>[] = [];
-      for (let at = 0; at < keys.length; at += PER_TRIP) trips.push(read(keys.slice(at, at + PER_TRIP)));
-      return (await Promise.all(trips)).flat();
+      const found: (Buffer | null)[] = keys.map(() => null);
+      const places = trips([...keys.keys()], (index) => keys[index] as string);
+      await Promise.all(
+        places.map(async ([node, part]) => {
+          const values = await read(
+            node,
+            part.map((index) => keys[index] as string),
+          );
+          part.forEach((index, at) => {
+            found[index] = values[at] ?? null;
+          });
+        }),
+      );
+      return found;
     },
     set(key, value, ttlSeconds) {
-      return new Promise((done) => {
-        const ttlMs = Math.max(1, Math.round(ttlSeconds * 1000 * (1 - JITTER * Math.random())));
-        writes.push({ key, value, ttlMs, done });
-        // Everything that this turn of the event loop writes goes out in one pipeline.
-        flushing ??= new Promise((resolve) => setImmediate(() => void flush().then(resolve)));
+      const ttlMs = Math.max(1, Math.round(ttlSeconds * 1000));
+      return new Promise((resolve) => {
+        enqueue('write', {
+          key,
+          add: (pipeline) => pipeline.set(key, value, 'PX', ttlMs),
+          done: () => resolve(),
+        });
+      });
+    },
+    claim(key, token, ms) {
+      return new Promise((resolve) => {
+        enqueue('lease', {
+          key,
+          add: (pipeline) => pipeline.callBuffer('EVAL', CLAIM, 2, leaseKey(key), key, token, ms),
+          done: (reply) => resolve(claimOf(reply)),
+        });
+      });
+    },
+    release(key, token) {
+      return new Promise((resolve) => {
+        enqueue('lease', {
+          key,
+          add: (pipeline) => pipeline.call('EVAL', RELEASE, 1, leaseKey(key), token),
+          done: () => resolve(),
+        });
       });
     },
     async stop() {
-      stopped = true;
       await flushing;
-      redis.disconnect();
+      stopped = true;
+      health.stop();
+      client.disconnect();
     },
   };
 }
+
+function claimOf(reply: unknown): Claim {
+  if (!Array.isArray(reply)) return { lease: 'unknown', value: null };
+  return { lease: reply[0] === 1 ? 'ours' : 'theirs', value: own(reply[1]) };
+}
+
+function own(value: unknown): Buffer | null {
+  return Buffer.isBuffer(value) ? copyOf(value) : null;
+}
+
+/** No connection. */
+class Away extends Error {}
 
 /** No answer in time. */
 class Late extends Error {}
@@ -205,14 +257,9 @@ function within<T>(clock: Clock, ms: number, work: Promise<T>): Promise<T> {
   });
 }
 
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown';
-  // The first word of a reply, or the system's code; a whole reply may quote what we sent.
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return /^[A-Z]{3,}\b/.exec(error.message)?.[0] ?? error.message;
-}
-
-/** Host and port without the credentials. */
+/** Hosts and ports without the credentials. */
 function placeOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).host : 'the configured address';
+  return parseRedisUrl(url)
+    .hosts.map(({ host, port }) => `${host}:${port}`)
+    .join(',');
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.js';
 import type { Emit } from '../../telemetry/events.js';
-import type { Cache } from '../port.js';
+import type { Cache, Claim } from '../port.js';
 import type { Codec, Remembered } from './codec.js';
 
 /** Seconds for which each kind of answer is remembered. */
@@ -23,8 +23,14 @@ export const LIFETIMES: Lifetimes = {
 export interface PictureStore {
   /** Null where nothing is known. All that is asked in one turn of the event loop goes out as one lookup. */
   recall(key: string): Promise<Remembered | null>;
-  /** Resolves when the cache has it, or has given up. */
-  remember(key: string, entry: Remembered): Promise<void>;
+  /**
+   * Resolves when the cache has it, or has given up.
+   * @param retryMs after which another answer is likely; it shortens the entry's lifetime @default the lifetime of its kind
+   */
+  remember(key: string, entry: Remembered, retryMs?: number): Promise<void>;
+  /** Asks for the lease on a picture, as `Cache.claim` does; the entry is null where it is none. Counted nowhere. */
+  claim(key: string, token: string, ms: number): Promise<{ lease: Claim['lease']; entry: Remembered | null }>;
+  release(key: string, token: string): Promise<void>;
 }
 
 export interface PictureStoreParts {
@@ -33,9 +39,15 @@ export interface PictureStoreParts {
   readonly lifetimes: Lifetimes;
   readonly clock: Clock;
   readonly emit: Emit;
+  /** Numbers from 0 to 1. @default Math.random */
+  readonly random?: () => number;
 }
 
-export function createPictureStore({ cache, codec, lifetimes, clock, emit }: PictureStoreParts): PictureStore {
+/** Share of a lifetime that is left to chance, so that what was written together does not expire together. */
+const JITTER = 0.1;
+
+export function createPictureStore(parts: PictureStoreParts): PictureStore {
+  const { cache, codec, lifetimes, clock, emit, random = Math.random } = parts;
   let asked: { key: string; answer: (entry: Remembered | null) => void }[] = [];
 
   async function ask(): Promise<void> {
@@ -62,6 +74,15 @@ export function createPictureStore({ cache, codec, lifetimes, clock, emit }: Pic
         if (asked.push({ key, answer }) === 1) setImmediate(() => void ask());
       });
     },
-    remember: (key, entry) => cache.set(key, codec.encode(entry), lifetimes[entry.status]),
+    remember(key, entry, retryMs = Number.POSITIVE_INFINITY) {
+      // Never for less than a second: a picture that many tweets name is asked for at once again.
+      const seconds = Math.max(1, Math.min(lifetimes[entry.status], retryMs / 1000));
+      return cache.set(key, codec.encode(entry), seconds * (1 - JITTER * random()));
+    },
+    async claim(key, token, ms) {
+      const { lease, value } = await cache.claim(key, token, ms);
+      return { lease, entry: value && codec.decode(value) };
+    },
+    release: (key, token) => cache.release(key, token),
   };
 }

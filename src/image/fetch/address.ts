@@ -1,9 +1,9 @@
-import { lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import { MnerError } from '../../errors.js';
+import { createResolve, type Resolve } from './resolve.js';
 
 /**
  * Where a picture named by a stranger may be fetched from. Two questions are asked: may this URL be asked for at all
@@ -31,16 +31,11 @@ export interface AddressPolicyOptions {
    * @default []
    */
   readonly allow?: readonly string[];
-  /** Resolves a name to all its addresses. @default the system's resolver */
+  /** Resolves a name to all its addresses. @default one that asks the name servers itself */
   readonly resolve?: Resolve;
   /** The addresses of this machine, which are refused too. @default those of its network interfaces */
   readonly own?: () => readonly string[];
 }
-
-export type Resolve = (
-  hostname: string,
-  callback: (error: Error | null, answers: readonly { address: string; family: number }[]) => void,
-) => void;
 
 /** The address behind a URL may not be dialled. */
 export class AddressRefused extends Error {
@@ -58,7 +53,7 @@ const MAX_URL_LENGTH = 4096;
 /** @throws MnerError `bad_config` when an entry of the allow-list is neither `host:port` nor a CIDR */
 export function addressPolicy(options: AddressPolicyOptions = {}): AddressPolicy {
   const { origins, networks } = parseAllow(options.allow ?? []);
-  const resolve = options.resolve ?? resolveBySystem;
+  const resolve = options.resolve ?? createResolve();
   const own = options.own ?? ownAddresses;
 
   function refuseAddress(text: string): string | null {
@@ -160,8 +155,6 @@ function same(one: string, other: string): boolean {
 function ownAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
 }
-
-const resolveBySystem: Resolve = (hostname, callback) => systemLookup(hostname, { all: true }, callback);
 
 function parseAllow(entries: readonly string[]): { origins: Set<string>; networks: [Address, number][] } {
   const origins = new Set<string>();

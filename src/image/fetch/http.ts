@@ -1,9 +1,11 @@
-import { isIP } from 'node:net';
-import { Agent, buildConnector, type Dispatcher, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import { type Clock, systemClock } from '../../clock.js';
-import { keyedLimiter } from '../limiter.js';
+import type { Emit } from '../../telemetry/events.js';
 import type { Fetched, Origin } from '../port.js';
-import { type AddressPolicy, AddressRefused, addressPolicy, bare } from './address.js';
+import { type AddressPolicy, AddressRefused, addressPolicy, bare, portOf } from './address.js';
+import { directDialler, proxyDialler } from './dial.js';
+import { createHosts, type Failure, failure, type HostsOptions, type Visit } from './hosts.js';
+import { retryAfterMs } from './retry-after.js';
 
 export interface HttpOriginOptions {
   /** @default a policy without exceptions */
@@ -14,22 +16,31 @@ export interface HttpOriginOptions {
   readonly maxBytes?: number;
   /** @default 3 */
   readonly maxRedirects?: number;
-  /** Requests that may be under way to one host at once. @default 16 */
-  readonly perHost?: number;
+  /** The longest pause in milliseconds that a host can ask for by `Retry-After`. @default 900000 */
+  readonly maxPauseMs?: number;
+  /** How each host is treated: how often it is asked, how many times at once, and when not at all. */
+  readonly hosts?: Omit<HostsOptions, 'clock' | 'emit'>;
+  /** A forward proxy as `http(s)://user:password@host:port`; what the policy means then, {@link proxyDialler} says. */
+  readonly proxy?: URL;
   /** @default 'mner-stream' */
   readonly userAgent?: string;
   /** @default systemClock */
   readonly clock?: Clock;
+  readonly emit?: Emit;
 }
 
-type Failure = Exclude<Fetched, { status: 'ok' }>;
 type Response = Dispatcher.ResponseData;
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
+/** How a fetch ends whose time is up; every other end is the caller's. */
+const DEADLINE = new Error('the deadline passed');
+/** Milliseconds for which a host is left alone that says "too many" and not for how long. */
+const UNSAID_PAUSE_MS = 1_000;
+
 /**
- * The real origin: HTTP(S) under the address policy. A connection that is kept alive was checked when it was dialled.
- * Proxy variables of the environment are ignored, since a proxy would dial what we refuse.
+ * The real origin: HTTP(S) under the address policy. Proxy variables of the environment are ignored, since a proxy would
+ * dial what we refuse.
  */
 export function httpOrigin(options: HttpOriginOptions = {}): Origin {
   const policy = options.policy ?? addressPolicy();
@@ -37,57 +48,65 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
   const deadlineMs = options.deadlineMs ?? 5_000;
   const maxBytes = options.maxBytes ?? 10 * 1024 * 1024;
   const maxRedirects = options.maxRedirects ?? 3;
-  const userAgent = options.userAgent ?? 'mner-stream';
-  const hosts = keyedLimiter(options.perHost ?? 16);
-  // undici's own timers only tidy up behind the deadline: a dial that nobody waits for any more ends with them.
-  const agent = new Agent({
-    connect: guardedConnector(policy, deadlineMs),
-    headersTimeout: 2 * deadlineMs,
-    bodyTimeout: 2 * deadlineMs,
-    maxHeaderSize: 16_384,
-    keepAliveTimeout: 4_000,
-    keepAliveMaxTimeout: 60_000,
-  });
+  const maxPauseMs = options.maxPauseMs ?? 900_000;
+  const headers = {
+    accept: 'image/*',
+    'accept-encoding': 'identity',
+    'user-agent': options.userAgent ?? 'mner-stream',
+  };
+  const hosts = createHosts({ ...options.hosts, clock, ...(options.emit && { emit: options.emit }) });
+  const dialling = { policy, timeoutMs: deadlineMs, clock };
+  const dialler = options.proxy ? proxyDialler(options.proxy, dialling) : directDialler(dialling);
   let stopped = false;
 
-  async function follow(text: string, signal: AbortSignal): Promise<Fetched> {
+  async function follow(text: string, signal: AbortSignal, endsAt: number): Promise<Fetched> {
     if (!URL.canParse(text)) return failure('refused', 'this is no URL');
     let url = new URL(text);
     let from: URL | undefined;
+    const redirects: string[] = [];
+    const told = (answer: Fetched): Fetched => (redirects.length === 0 ? answer : { ...answer, redirects });
     for (let hop = 0; hop <= maxRedirects; hop += 1) {
       const reason = policy.refuseUrl(url, from);
-      if (reason !== null) return failure('refused', reason);
-      const answer = await ask(url, signal);
-      if (!(answer instanceof URL)) return answer;
+      if (reason !== null) return told(failure('refused', reason));
+      const here = url;
+      const answer = await hosts.visit(hostKey(here), { signal, endsAt }, () => visit(here, signal));
+      if (!(answer instanceof URL)) return told(answer);
+      redirects.push(`${answer.origin}${answer.pathname}`);
       from = url;
       url = answer;
     }
-    return failure('refused', `more than ${maxRedirects} redirects`);
+    return told(failure('refused', `more than ${maxRedirects} redirects`));
   }
 
-  /** One request; a URL is where it redirects to. */
-  async function ask(url: URL, signal: AbortSignal): Promise<Fetched | URL> {
-    const release = await hosts.take(bare(url.hostname), signal);
-    if (release === null) return failure('timed_out', 'the host was busy until the deadline');
+  /**
+   * One request; a URL is where it redirects to.
+   * @throws what says nothing about the host: its address may not be dialled, or nobody waits any more
+   */
+  async function visit(url: URL, signal: AbortSignal): Promise<Visit<Fetched | URL>> {
     try {
-      const response = await request(url, {
-        dispatcher: agent,
-        signal,
-        headers: { accept: 'image/*', 'accept-encoding': 'identity', 'user-agent': userAgent },
-      });
+      const response = await dialler.get(url, headers, signal);
       // Leaving a body early makes it emit an error that is news to nobody.
       response.body.on('error', () => {});
       try {
-        return await judge(url, response);
+        const pauseMs = pauseOf(response);
+        return { answer: await judge(url, response, pauseMs), failing: response.statusCode >= 500, pauseMs };
       } finally {
         response.body.destroy();
       }
-    } finally {
-      release();
+    } catch (error) {
+      if (error instanceof AddressRefused || (signal.aborted && signal.reason !== DEADLINE)) throw error;
+      return { answer: explain(error), failing: true, pauseMs: null };
     }
   }
 
-  async function judge(url: URL, { statusCode, headers, body }: Response): Promise<Fetched | URL> {
+  function pauseOf({ statusCode, headers }: Response): number | null {
+    if (statusCode !== 429 && statusCode !== 503) return null;
+    const said = retryAfterMs(headers['retry-after'], headers.date, clock.wall());
+    return said === null ? (statusCode === 429 ? UNSAID_PAUSE_MS : null) : Math.min(said, maxPauseMs);
+  }
+
+  async function judge(url: URL, response: Response, pauseMs: number | null): Promise<Fetched | URL> {
+    const { statusCode, headers, body } = response;
     if (REDIRECTS.has(statusCode)) {
       const location = headers.location;
       if (typeof location !== 'string' || !URL.canParse(location, url.href)) {
@@ -95,7 +114,9 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
       }
       return new URL(location, url.href);
     }
-    if (statusCode !== 200 && statusCode !== 203) return failure(statusOf(statusCode), `HTTP ${statusCode}`);
+    if (statusCode !== 200 && statusCode !== 203) {
+      return failure(statusOf(statusCode), `HTTP ${statusCode}`, pauseMs ?? undefined);
+    }
     const encoding = headers['content-encoding'] ?? 'identity';
     if (encoding !== 'identity' && encoding !== '') return failure('unreadable', 'the body is compressed, unasked');
     const tooLarge = failure('too_large', `the body is longer than ${maxBytes} bytes`);
@@ -115,7 +136,8 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
       if (stopped) return failure('unreachable', 'the origin is stopped');
       const ending = new AbortController();
       const end = () => ending.abort();
-      const timer = clock.after(deadlineMs, end);
+      const endsAt = clock.now() + deadlineMs;
+      const timer = clock.after(deadlineMs, () => ending.abort(DEADLINE));
       signal.addEventListener('abort', end, { once: true });
       if (signal.aborted) end();
       // Raced, because undici looks at the signal only once a connection stands: a dial into the void would outlast it.
@@ -125,7 +147,10 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
         ending.signal.addEventListener('abort', late, { once: true });
       });
       try {
-        return await Promise.race([ended, follow(url, ending.signal).catch((error: unknown) => explain(error))]);
+        return await Promise.race([
+          ended,
+          follow(url, ending.signal, endsAt).catch((error: unknown) => explain(error)),
+        ]);
       } finally {
         timer.cancel();
         signal.removeEventListener('abort', end);
@@ -133,23 +158,14 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
     },
     async stop() {
       stopped = true;
-      await agent.destroy();
+      await dialler.stop();
     },
   };
 }
 
-/** Dials only what the policy allows: a literal is checked here, a name's answers in the policy's `lookup`. */
-function guardedConnector(policy: AddressPolicy, timeoutMs: number): buildConnector.connector {
-  const checked = buildConnector({ timeout: timeoutMs, lookup: policy.lookup });
-  const free = buildConnector({ timeout: timeoutMs });
-  return (options, callback) => {
-    const host = bare(options.hostname);
-    const port = options.port === '' ? (options.protocol === 'https:' ? 443 : 80) : Number(options.port);
-    if (policy.allowsOrigin(host, port)) return free(options, callback);
-    const reason = isIP(host) === 0 ? null : policy.refuseAddress(host);
-    if (reason !== null) return callback(new AddressRefused(reason), null);
-    return checked(options, callback);
-  };
+/** Two ports of a private host may be two services, so the port counts. */
+function hostKey(url: URL): string {
+  return `${bare(url.hostname).replace(/\.$/, '')}:${portOf(url)}`;
 }
 
 /**
@@ -169,8 +185,4 @@ function explain(error: unknown): Failure {
     return failure('timed_out', 'the host does not answer');
   }
   return failure('unreachable', `the connection failed (${code})`);
-}
-
-function failure(status: Failure['status'], detail: string): Failure {
-  return { status, detail };
 }

@@ -18,3 +18,14 @@ it('is bounded by bytes, and lets the least recently used go', async () => {
   await cache.set('huge', Buffer.alloc(6_000), 60);
   expect(await cache.getMany(['huge'])).toEqual([null]);
 });
+
+it('forgets the leases of holders that never came back', async () => {
+  const clock = manualClock();
+  const cache = memoryCache({ clock });
+  for (let time = 0; time < 1_000; time += 1) {
+    await cache.claim(`key ${time}`, 'dead', 100);
+    clock.advance(100);
+  }
+  const claims = await Promise.all(Array.from({ length: 999 }, (_, at) => cache.claim(`key ${at}`, 'new', 100)));
+  expect(claims.every(({ lease }) => lease === 'ours')).toBe(true);
+});

@@ -122,7 +122,12 @@ if (url === undefined) {
         await down;
         expect(await cache.getMany([one])).toEqual([Buffer.from('kept')]);
         expect(errors()).toBe(1);
+        // Refused once, it is left alone: the second write costs no round trip. A probe finds that it works again.
+        await cache.set(one, Buffer.from('lost'), 60);
+        expect(errors()).toBe(2);
+        const up = degraded(false);
         await admin.call('ACL', 'SETUSER', user, '+set');
+        await up;
         await cache.set(one, Buffer.from('new'), 60);
         expect(await cache.getMany([one])).toEqual([Buffer.from('new')]);
         expect(states()).toEqual([true, false]);
@@ -131,15 +136,14 @@ if (url === undefined) {
       }
     });
 
-    it('writes a lifetime, a little shorter each time', async () => {
+    it('writes the lifetime that it is given', async () => {
       const { cache } = await start({ commandTimeoutMs: 5_000 });
       await cache.connect();
-      const keys = Array.from({ length: 20 }, key);
-      await Promise.all(keys.map((one) => cache.set(one, Buffer.from('a'), 1_000)));
-      const left = await Promise.all(keys.map((one) => admin.pttl(one)));
-      expect(Math.min(...left)).toBeGreaterThan(890_000);
-      expect(Math.max(...left)).toBeLessThanOrEqual(1_000_000);
-      expect(new Set(left.map((ms) => Math.round(ms / 1000))).size).toBeGreaterThan(5);
+      const one = key();
+      await cache.set(one, Buffer.from('a'), 1_000);
+      const left = await admin.pttl(one);
+      expect(left).toBeGreaterThan(990_000);
+      expect(left).toBeLessThanOrEqual(1_000_000);
     });
 
     it('when it is not there at the start: one sentence without the password', async () => {

@@ -12,7 +12,7 @@ const USED: Remembered = {
   features: { grid: new Uint16Array(4800), embedding: new Uint16Array(384), tags: [], objects: [] },
 };
 
-function open() {
+function open(random: () => number = () => 0) {
   const clock = manualClock();
   const memory = memoryCache({ clock });
   const lookups: string[][] = [];
@@ -25,7 +25,7 @@ function open() {
   };
   const events: Event[] = [];
   const emit = (event: Event) => void events.push(event);
-  const store = createPictureStore({ cache, codec: createCodec(TINY), lifetimes: LIFETIMES, clock, emit });
+  const store = createPictureStore({ cache, codec: createCodec(TINY), lifetimes: LIFETIMES, clock, emit, random });
   const results = () => events.flatMap((event) => (event.type === 'image_cache' ? [event.result] : []));
   return { clock, memory, store, lookups, results };
 }
@@ -64,6 +64,26 @@ it.each(Object.entries(LIFETIMES))('remembers %s for %i seconds', async (status,
   expect(await store.recall('key')).toMatchObject({ status });
   clock.advance(2);
   expect(await store.recall('key')).toBeNull();
+});
+
+it('takes up to a tenth off a lifetime, so that what was written together does not expire together', async () => {
+  const { clock, store } = open(() => 1);
+  await store.remember('key', { status: 'not_found' });
+  clock.advance(LIFETIMES.not_found * 900 - 1);
+  expect(await store.recall('key')).toMatchObject({ status: 'not_found' });
+  clock.advance(2);
+  expect(await store.recall('key')).toBeNull();
+});
+
+it('claims without counting, and takes what is none of its values for nothing', async () => {
+  const { memory, store, results } = open();
+  await memory.set('foreign', Buffer.from('another program wrote this'), 60);
+  expect(await store.claim('foreign', 'a', 1_000)).toEqual({ lease: 'ours', entry: null });
+  expect(await store.claim('foreign', 'b', 1_000)).toEqual({ lease: 'theirs', entry: null });
+  await store.remember('foreign', USED);
+  await store.release('foreign', 'a');
+  expect(await store.claim('foreign', 'b', 1_000)).toEqual({ lease: 'ours', entry: USED });
+  expect(results()).toEqual([]);
 });
 
 it('remembers long what asking again would not change, and shortly what may recover', () => {

@@ -178,6 +178,7 @@ describe('the http origin', () => {
     expect(await origin.fetch(`http://${server.host}/3`, signal)).toEqual({
       status: 'ok',
       bytes: Buffer.from('there'),
+      redirects: ['/2', '/1', '/0'].map((path) => `http://${server.host}${path}`),
     });
     expect(await origin.fetch(`http://${server.host}/4`, signal)).toMatchObject({ status: 'refused' });
     expect(await origin.fetch(`http://${server.host}/loop`, signal)).toMatchObject({ status: 'refused' });
@@ -324,7 +325,7 @@ describe('the http origin', () => {
       held.push(socket);
       most = Math.max(most, held.length);
     });
-    const origin = open({ allow: [server.host], perHost: 2 });
+    const origin = open({ allow: [server.host], hosts: { perHost: 2 } });
     const results = Array.from({ length: 5 }, (_, index) => origin.fetch(`http://${server.host}/${index}`, signal));
     for (let done = 0; done < 5; done += 1) {
       await server.asked(Math.min(5, done + 2));

@@ -1,0 +1,68 @@
+import type { ForkOptions } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { Clock, Timer } from '../clock.js';
+
+const SHELL = '/bin/sh';
+/** The decoder's JavaScript needs next to nothing; pixels lie outside V8's heap. */
+const HEAP_MB = 64;
+const LOOK_EVERY_MS = 50;
+/** CPU time of one process. Its replacement costs little, and what spins after its worker was killed comes to an end. */
+const CPU_SECONDS = 300;
+
+/**
+ * How a decoding process is started so that the kernel bounds its memory: `ulimit -d` counts all private writable memory
+ * on Linux, and unlike `ulimit -v` not the address space that V8 reserves. libvips then reports a picture that needs more
+ * as damaged. Where there is no shell, or the kernel does not count, {@link watchMemory} remains.
+ *
+ * @param cpuSeconds past it the process ends by SIGXCPU
+ */
+export function limited(maxMemoryBytes: number, cpuSeconds = CPU_SECONDS): Pick<ForkOptions, 'execPath' | 'execArgv'> {
+  const flags = [`--max-old-space-size=${HEAP_MB}`];
+  if (!existsSync(SHELL)) return { execArgv: flags };
+  const limits = [`-d ${Math.ceil(maxMemoryBytes / 1024)}`, `-S -t ${cpuSeconds}`, '-c 0'];
+  const script = [...limits.map((limit) => `ulimit ${limit} 2>/dev/null`), 'exec "$0" "$@"'].join('; ');
+  return { execPath: SHELL, execArgv: ['-c', script, process.execPath, ...flags] };
+}
+
+/**
+ * The environment of a decoding process: none of the worker's but what the dynamic linker needs. libvips keeps its
+ * intermediates in memory, where the limit sees them, and not in files.
+ */
+export function bareEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => /^(?:PATH|LD_LIBRARY_PATH|SystemRoot)$/i.test(name));
+  return {
+    ...Object.fromEntries(kept),
+    MALLOC_ARENA_MAX: '2',
+    UV_THREADPOOL_SIZE: '1',
+    VIPS_BLOCK_UNTRUSTED: '1',
+    VIPS_DISC_THRESHOLD: '1000g',
+  };
+}
+
+/** Looks at a process's resident memory every 50 ms, where `/proc` tells, and calls back once when it is above the limit. */
+export function watchMemory(pid: number, maxBytes: number, clock: Clock, above: () => void): Timer {
+  let timer = clock.after(LOOK_EVERY_MS, look);
+  let watches = true;
+
+  function look(): void {
+    void residentBytes(pid).then((bytes) => {
+      if (!watches || bytes === null) return;
+      if (bytes > maxBytes) above();
+      else timer = clock.after(LOOK_EVERY_MS, look);
+    });
+  }
+
+  return {
+    cancel() {
+      watches = false;
+      timer.cancel();
+    },
+  };
+}
+
+async function residentBytes(pid: number): Promise<number | null> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const kilobytes = /^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1];
+  return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+}

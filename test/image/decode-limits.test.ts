@@ -1,0 +1,51 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '#mner/clock.js';
+import { limited, watchMemory } from '#mner/image/decode-limits.js';
+
+const FAULTS = 'test/image/programs/decode-fault.mjs';
+const MB = 2 ** 20;
+const children: ReturnType<typeof fork>[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+function start(options: ReturnType<typeof limited>) {
+  const child = fork(FAULTS, ['{"size":8}'], { ...options, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  children.push(child);
+  return child;
+}
+/** What the program of faults reads after a PNG's first eight bytes. */
+const ask = (what: string) => [...Buffer.from(`01234567${what}`)];
+
+describe.runIf(process.platform === 'linux')('limits of the kernel', () => {
+  it('a process that eats memory dies of it by itself', async () => {
+    const child = start(limited(200 * MB));
+    const exit = once(child, 'exit');
+    child.send(ask('eat'));
+    const [code, signal] = await exit;
+    // An exception or an abort, depending on who asked for the memory; no kill.
+    expect(signal).not.toBe('SIGKILL');
+    expect(code).not.toBe(0);
+  });
+
+  it('a process that spins ends when its CPU time is used up', async () => {
+    const child = start(limited(400 * MB, 1));
+    const exit = once(child, 'exit');
+    child.send(ask('spin'));
+    expect(await exit).toEqual([null, 'SIGXCPU']);
+  });
+
+  it('a process that eats memory is seen, where the kernel does not stop it', async () => {
+    const child = start({});
+    const above = new Promise<void>((resolve) => {
+      watchMemory(child.pid ?? 0, 200 * MB, systemClock, resolve);
+    });
+    const exit = once(child, 'exit');
+    child.send(ask('eat'));
+    await above;
+    child.kill('SIGKILL');
+    expect(await exit).toEqual([null, 'SIGKILL']);
+  });
+});

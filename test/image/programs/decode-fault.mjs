@@ -1,0 +1,27 @@
+// A decoding process for faults: does what stands after a PNG's first eight bytes, or answers with a grey picture.
+const { size } = JSON.parse(process.argv[2]);
+const answer = (decoded) => process.send({ type: 'answer', decoded });
+const picture = (length = size * size * 3) => ({ status: 'ok', pixels: new Uint8Array(length).fill(7) });
+process.on('disconnect', () => process.exit(0));
+process.on('message', (bytes) => {
+  switch (Buffer.from(bytes).subarray(8).toString()) {
+    case 'die':
+      process.stderr.write('Assertion failed\n');
+      process.kill(process.pid, 'SIGSEGV');
+      return;
+    case 'spin':
+      for (;;);
+    case 'eat':
+      for (const eaten = []; ; ) eaten.push(Buffer.alloc(2 ** 20, 1));
+    case 'lie':
+      return answer(picture(5));
+    case 'babble':
+      answer(picture());
+      return process.send({ type: 'ready' });
+    case 'environment':
+      return answer({ status: 'unreadable', detail: Object.keys(process.env).join(' ') });
+    default:
+      return answer(picture());
+  }
+});
+process.send({ type: 'ready' });
