@@ -9,7 +9,7 @@ it.each([
   [answer({ status: 'unreadable', detail: 'damaged' })],
   [answer({ status: 'too_large', detail: 'large' })],
 ])('takes what an honest process says: %j', (message) => {
-  expect(readMessage(message, 2)).toEqual(message);
+  expect(readMessage(message, { size: 2 })).toEqual(message);
 });
 
 it.each([
@@ -24,10 +24,10 @@ it.each([
   [answer({ status: 'used', detail: '' })],
   [answer({ status: 'unreadable' })],
 ])('takes nothing else: %j', (message) => {
-  expect(readMessage(message, 2)).toBeNull();
+  expect(readMessage(message, { size: 2 })).toBeNull();
 });
 
 it('keeps only what belongs to an answer, and not much of its words', () => {
   const message = answer({ status: 'unreadable', detail: 'x'.repeat(1000), pixels: new Uint8Array(12), more: 1 });
-  expect(readMessage(message, 2)).toEqual(answer({ status: 'unreadable', detail: 'x'.repeat(200) }));
+  expect(readMessage(message, { size: 2 })).toEqual(answer({ status: 'unreadable', detail: 'x'.repeat(200) }));
 });

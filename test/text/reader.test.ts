@@ -36,7 +36,13 @@ describe('a reader over the tiny bundle', () => {
   });
 
   it('finds nothing in a text without words, and asks the model nothing', async () => {
-    expect(await reader.read([], null)).toEqual({ chunks: [], confidences: [], relevance: null, regions: null, windows: 0 });
+    expect(await reader.read([], null)).toEqual({
+      chunks: [],
+      confidences: [],
+      relevance: null,
+      regions: null,
+      windows: 0,
+    });
   });
 
   it('gives a probability to each chunk, and chunks that do not overlap', async () => {
