@@ -15,8 +15,6 @@ export interface FeatureExtractorParts {
   readonly model?: string;
   /** Pictures in one call; more than 8 gain nothing on a CPU. @default 8 */
   readonly maxBatch?: number;
-  /** Milliseconds that the first picture of a batch waits for others. @default 3 */
-  readonly delayMs?: number;
   /** @default systemClock */
   readonly clock?: Clock;
   readonly emit?: Emit;
@@ -46,17 +44,12 @@ export function createFeatureExtractor(parts: FeatureExtractorParts): FeatureExt
   const emit = parts.emit ?? silent;
   const model = parts.model ?? 'vision';
   const maxBatch = parts.maxBatch ?? 8;
-  const delayMs = parts.delayMs ?? 3;
   const pixelBytes = bundle.size * bundle.size * 3;
   let waiting: Waiting[] = [];
-  let timer: { cancel(): void } | null = null;
   let running = false;
 
-  /** Runs what waits, batch after batch: while one runs, the next one fills. */
+  /** Runs what waits, batch after batch: while one runs, the next one fills, so that nobody has to wait for company. */
   async function drain(): Promise<void> {
-    timer?.cancel();
-    timer = null;
-    if (running) return;
     running = true;
     while (waiting.length > 0) {
       const batch = waiting.slice(0, maxBatch);
@@ -97,9 +90,7 @@ export function createFeatureExtractor(parts: FeatureExtractorParts): FeatureExt
       if (pixels.length !== pixelBytes) throw new RangeError(`expected ${pixelBytes} bytes of pixels`);
       return new Promise((resolve, reject) => {
         waiting.push({ pixels, resolve, reject });
-        if (running) return;
-        if (waiting.length >= maxBatch) void drain();
-        else timer ??= clock.after(delayMs, () => void drain());
+        if (!running) void drain();
       });
     },
   };

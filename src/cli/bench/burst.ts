@@ -18,22 +18,24 @@ const SILENCE_MS = 120_000;
 const AGAIN: ReadonlySet<string> = new Set(['topic_missing', 'broker_unavailable']);
 const ATTEMPTS = 10;
 
-/** A program between an input and an output topic of a real Kafka, fed in bursts. */
+/** A program between an input and an output topic of a real Kafka, fed in bursts; several of them as one consumer group. */
 export interface BurstSide extends Side {
-  readonly program: Program;
+  readonly programs: readonly [Program, ...Program[]];
   stop(): Promise<void>;
 }
 
 export interface BurstOptions {
   readonly name: string;
   readonly program?: ProgramName;
-  /** The set, as JSON. */
+  /** Processes of the program. @default 1 */
+  readonly workers?: number;
+  /** The set, as JSON; read anew at each run. */
   readonly values: readonly Buffer[];
   /** Configuration over the command's own. */
   readonly overrides: Readonly<Record<string, string>>;
 }
 
-/** Starts the program on topics of its own. A run lasts from the first record produced to the last output read. */
+/** Starts the programs on topics of its own. A run lasts from the first record produced to the last output read. */
 export async function startBurstSide(lab: Lab, options: BurstOptions): Promise<BurstSide> {
   const id = randomUUID().slice(0, 8);
   const topics = { input: `bench-in-${id}`, output: `bench-out-${id}`, dead: `bench-dead-${id}` };
@@ -41,14 +43,26 @@ export async function startBurstSide(lab: Lab, options: BurstOptions): Promise<B
   await createTopics(broker, Object.values(topics));
   const outputs = await readOutputs(broker, topics);
   const producer = await broker.producer();
-  const program = await startProgram(options.program ?? 'run', lab.command, {
+  const overrides = {
     ...options.overrides,
     brokers: (await lab.brokers()).join(','),
     group: `bench-${id}`,
     input_topic: topics.input,
     output_topic: topics.output,
     dead_letter_topic: topics.dead,
-  });
+  };
+  const start = () => startProgram(options.program ?? 'run', lab.command, overrides);
+  const programs: [Program, ...Program[]] = [await start()];
+  const stop = async () => {
+    await Promise.all(programs.map((program) => program.stop()));
+    await Promise.all([producer.stop(), outputs.stop()]);
+  };
+  try {
+    while (programs.length < (options.workers ?? 1)) programs.push(await start());
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 
   const send = async (values: readonly Buffer[], pass: number) => {
     for (let start = 0; start < values.length; start += PARTITIONS * CHUNK) {
@@ -63,18 +77,15 @@ export async function startBurstSide(lab: Lab, options: BurstOptions): Promise<B
   let expected = 0;
   return {
     name: options.name,
-    program,
+    programs,
     async run(passes) {
       expected += options.values.length * passes;
-      const start = systemClock.now();
+      const startedAt = systemClock.now();
       for (let pass = 0; pass < passes; pass++) await send(options.values, pass);
-      await Promise.race([outputs.reach(expected), program.failed]);
-      return (systemClock.now() - start) / 1000;
+      await Promise.race([outputs.reach(expected), ...programs.map(({ failed }) => failed)]);
+      return (systemClock.now() - startedAt) / 1000;
     },
-    async stop() {
-      await program.stop();
-      await Promise.all([producer.stop(), outputs.stop()]);
-    },
+    stop,
   };
 }
 

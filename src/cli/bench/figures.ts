@@ -5,8 +5,10 @@ import { cacheHit } from './measure/cache-hit.js';
 import { hotImage, text } from './measure/end-to-end.js';
 import { eventLoop } from './measure/event-loop.js';
 import { hostAlone } from './measure/host-alone.js';
+import { missOverBare } from './measure/miss.js';
 import { overNaive } from './measure/naive.js';
 import { padding } from './measure/padding.js';
+import { singleFlight } from './measure/single-flight.js';
 
 /** Every figure that `mner bench` can measure, in the order in which it does; docs/benchmarks.md says more of each. */
 export const FIGURES: readonly Figure[] = [
@@ -65,6 +67,21 @@ export const FIGURES: readonly Figure[] = [
     better: 'lower',
     meaning: 'one picture from Redis, decoded, amortised over 64 keys',
     measure: cacheHit,
+  },
+  {
+    name: 'miss_over_bare',
+    goal: 1.3,
+    better: 'lower',
+    meaning: 'a cold picture through the stations, less the wait for its origin ÷ decoder and encoder called bare',
+    measure: missOverBare,
+  },
+  {
+    name: 'single_flight_fetches',
+    // Exactly 1: a burst without a fetch fails the measurement.
+    goal: 1,
+    better: 'lower',
+    meaning: 'fetches of one cold picture for 1000 tweets with it, in two workers; the most of all bursts',
+    measure: singleFlight,
   },
 ];
 

@@ -7,8 +7,8 @@ import { openStations } from '../../worker.js';
 import { say } from '../print.js';
 import type { Lab } from './lab.js';
 
-/** Long enough for any picture to be looked at on a slow machine, so that none is left out while the cache fills. */
-const PATIENCE = { image_budget_ms: 120_000, image_fetch_timeout_ms: 60_000 };
+/** Long enough for any picture to be looked at on a slow machine, so that none is left out. */
+export const PATIENCE = { image_budget_ms: 120_000, image_fetch_timeout_ms: 60_000 };
 
 /** The set with pictures, every one of them in Redis. */
 export interface HotPictures {

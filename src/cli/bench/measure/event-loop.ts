@@ -3,6 +3,8 @@ import { alternate, WARM_UPS } from '../alternate.js';
 import { startBurstSide } from '../burst.js';
 import { fromSamples, type Measured } from '../figure.js';
 import type { Lab } from '../lab.js';
+import { readMetric } from '../metrics.js';
+import type { Program } from '../program.js';
 import { TEXT_ONLY, textValues } from '../values.js';
 
 /** Node samples the loop with a timer of this period, and counts the period into every value. */
@@ -11,14 +13,15 @@ const PERIOD_MS = 10;
 /** `event_loop_p99_ms`: from the worker's own /metrics, which begins anew with every read. */
 export async function eventLoop(lab: Lab): Promise<Measured> {
   const worker = await startBurstSide(lab, { name: 'mner run', values: textValues(lab), overrides: TEXT_ONLY });
+  const [program] = worker.programs;
   const samples: number[] = [];
   try {
     const watched = {
       name: worker.name,
       async run(passes: number) {
-        await lagOf(worker.program.url);
+        await lagOf(program);
         const seconds = await worker.run(passes);
-        samples.push(await lagOf(worker.program.url));
+        samples.push(await lagOf(program));
         return seconds;
       },
     };
@@ -31,9 +34,8 @@ export async function eventLoop(lab: Lab): Promise<Measured> {
 }
 
 /** Milliseconds at the 99th percentile since the last time that somebody asked. */
-async function lagOf(url: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const seconds = /^nodejs_eventloop_lag_p99_seconds (\S+)/m.exec(text)?.[1];
-  if (seconds === undefined) throw new MnerError('internal', 'The worker does not say how its event loop lags.');
-  return Math.max(0, Number(seconds) * 1000 - PERIOD_MS);
+async function lagOf(program: Program): Promise<number> {
+  const seconds = await readMetric(program, 'nodejs_eventloop_lag_p99_seconds');
+  if (seconds === null) throw new MnerError('internal', 'The worker does not say how its event loop lags.');
+  return Math.max(0, seconds * 1000 - PERIOD_MS);
 }
