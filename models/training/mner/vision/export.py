@@ -32,7 +32,7 @@ CREDIT = (
     "Trained from scratch on Flickr8k, pictures of public tweets and one photo per ImageNet class; taught by MobileNetV2 1.0 224 and "
     "YOLOX-nano (Apache-2.0), and by sentence embeddings of MiniLM-L6-v2 (Apache-2.0). No weights of the teachers are in the bundle."
 )
-LICENCE = "Apache-2.0 for the weights; the pictures they were trained on are research data and belong to their owners"
+LICENCE = "for research and evaluation, as models/LICENSE says, because of the research data that they learned from"
 
 
 def calibration_pictures(paths: Paths, side: int) -> np.ndarray:

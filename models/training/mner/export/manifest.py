@@ -1,0 +1,40 @@
+"""The parts of a manifest that every bundle of kind `ner` shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mner.crf import Crf
+from mner.labels import CONVENTIONS
+from mner.text import words
+
+
+def text_table() -> dict[str, Any]:
+    """The `text` field: what the worker must know to turn words into numbers."""
+    return {
+        "max_pieces": words.MAX_PIECES,
+        "pieces_per_word": words.PIECES_PER_WORD,
+        "pieces_per_mention": words.PIECES_PER_MENTION,
+        "chars_per_word": words.CHARS_PER_WORD,
+        "alphabet": words.ALPHABET,
+        "flags": words.FLAGS,
+    }
+
+
+def heads_table(crf: Crf, temperatures: tuple[float, ...] | None = None) -> dict[str, Any]:
+    """The `heads` field: one CRF for each convention, in the order of the graph's `heads` dimension."""
+    temperatures = temperatures or (1.0,) * len(CONVENTIONS)
+
+    def rounded(values: Any) -> Any:
+        return [rounded(v) for v in values] if isinstance(values, list) else round(values, 6)
+
+    return {
+        name: {
+            "index": i,
+            "transitions": rounded(crf.transitions[i].tolist()),
+            "start": rounded(crf.start[i].tolist()),
+            "end": rounded(crf.end[i].tolist()),
+            "temperature": round(temperatures[i], 4),
+        }
+        for i, name in enumerate(CONVENTIONS)
+    }

@@ -1,0 +1,80 @@
+"""Reading the labelled corpora: one `Tweet` per block, labels in our spelling."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mner.labels import SPELLINGS, repair
+from mner.text.words import read_blank
+
+# BLIP-2's answer to the placeholder that stands for missing pictures in Twitter-2017: read it as "no picture".
+PLACEHOLDER_CAPTION = "a man is standing on a skateboard in the snow"
+
+# corpus → files of its splits. The first two carry the product's conventions, the rest only teach.
+CORPORA: dict[str, dict[str, str]] = {
+    "twitter2015": {"train": "twitter2015/train.txt", "valid": "twitter2015/valid.txt"},
+    "twitter2017": {"train": "twitter2017/train.txt", "valid": "twitter2017/valid.txt"},
+    "broad_twitter": {"train": "broad_twitter/train.conll"},
+    "wnut17": {"train": "wnut17/train.conll"},
+    "tweebank_ner": {"train": "tweebank_ner/train.bio"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tweet:
+    corpus: str
+    image_id: str  # empty where the corpus has no pictures
+    words: tuple[str, ...]
+    labels: tuple[str, ...]  # as annotated, for scoring
+    targets: tuple[str, ...]  # repaired to legal BIO, for training
+
+
+def data_folder(given: Path | None = None) -> Path:
+    """The argument, else `MNER_TEST_DATA`, else `shared/data` beside the repository."""
+    if given:
+        return given
+    if named := os.environ.get("MNER_TEST_DATA"):
+        return Path(named)
+    return Path(__file__).resolve().parents[5] / "shared" / "data"
+
+
+def _label(raw: str) -> str:
+    if raw == "O":
+        return raw
+    kind = SPELLINGS.get(raw[2:])
+    return f"{raw[0]}-{kind}" if kind else "O"
+
+
+def read_conll(path: Path, corpus: str) -> list[Tweet]:
+    """Word first, label last, tab or space between; `IMGID:` before a tweet names its picture. Blank words are kept."""
+    tweets: list[Tweet] = []
+    words: list[str] = []
+    labels: list[str] = []
+    image = ""
+    for line in [*path.read_text(encoding="utf-8").split("\n"), ""]:
+        if line.startswith("IMGID:"):
+            image = line[6:].strip()
+        elif not line.strip() or line.startswith("-DOCSTART-"):
+            if words:
+                tweets.append(Tweet(corpus, image, tuple(words), tuple(labels), tuple(repair(labels))))
+            words, labels, image = [], [], ""
+        else:
+            cells = line.split("\t") if "\t" in line else line.split(" ")
+            words.append(read_blank(cells[0].strip()))
+            labels.append(_label(cells[-1].strip()))
+    return tweets
+
+
+def read_split(folder: Path, corpus: str, split: str) -> list[Tweet]:
+    return read_conll(folder / CORPORA[corpus][split], corpus)
+
+
+def read_captions(folder: Path, corpus: str, captioner: str = "blip2") -> dict[str, str]:
+    """Image id → caption; empty for the placeholder."""
+    out: dict[str, str] = {}
+    for line in (folder / corpus / f"captions.{captioner}.tsv").read_text(encoding="utf-8").splitlines():
+        image, _, caption = line.partition("\t")
+        out[image] = "" if caption == PLACEHOLDER_CAPTION else caption
+    return out

@@ -1,0 +1,69 @@
+"""The text branch as it ships: the two heads of the product, cut from a training checkpoint or from the mean of several."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mner.crf import Crf
+from mner.labels import CONVENTIONS, LABELS
+from mner.score import both
+from mner.text.batch import batches, collate, encode
+from mner.text.branch import TextBranch, TextConfig
+from mner.text.data import data_folder, read_split
+from mner.text.encoder import minilm_folder
+from mner.text.words import Pieces
+
+PRODUCT = ("twitter2015", "twitter2017")
+
+
+def mean_state(paths: list[Path]) -> tuple[TextConfig, dict[str, Tensor]]:
+    """The mean of the weights of runs that parted from one checkpoint (Wortsman et al., "Model soups", ICML 2022)."""
+    loaded = [torch.load(p, weights_only=False) for p in paths]
+    states = [f["model"] for f in loaded]
+    return TextConfig.from_json(loaded[0]["config"]), {k: torch.stack([s[k] for s in states]).mean(0) for k in states[0]}
+
+
+def load_product(*paths: Path) -> tuple[TextConfig, TextBranch, Crf]:
+    """Branch and CRF with one head per convention, in evaluation mode."""
+    trained, state = mean_state(list(paths))
+    heads = len(CONVENTIONS)
+    config = TextConfig.from_json({**trained.to_json(), "heads": heads})
+    cut = {"branch.output.weight": heads * len(LABELS), "branch.output.bias": heads * len(LABELS)}
+    cut |= {f"crf.{name}": heads for name in ("transitions_free", "start_free", "end")}
+    state = {k: v[: cut[k]] if k in cut else v for k, v in state.items()}
+    branch, crf = TextBranch(config), Crf(heads)
+    branch.load_state_dict({k.removeprefix("branch."): v for k, v in state.items() if k.startswith("branch.")})
+    crf.load_state_dict({k.removeprefix("crf."): v for k, v in state.items() if k.startswith("crf.")})
+    return config, branch.eval(), crf.eval()
+
+
+def main() -> None:
+    """Scores of a checkpoint, or of the mean of several, on the validation splits."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    _, branch, crf = load_product(*args.checkpoints)
+    pieces, folder = Pieces(minilm_folder() / "tokenizer.json"), data_folder(args.data)
+    for head, corpus in enumerate(PRODUCT):
+        rows = encode(read_split(folder, corpus, "valid"), head, pieces)
+        told: list[list[str]] = [[] for _ in rows]
+        for index in batches(rows, 64):
+            batch = collate([rows[i] for i in index], pieces)
+            with torch.no_grad():
+                emissions = branch(*batch.text()).emissions[:, :, head]
+            for i, path in zip(index, crf.decode(emissions, batch.word_mask, batch.head), strict=True):
+                told[i] = [LABELS[x] for x in path]
+        for mode, found in both([r.tweet.labels for r in rows], told).items():
+            kinds = " ".join(f"{k} {v['f1']} ({v['support']})" for k, v in found["types"].items())
+            print(f"{corpus} {mode} F1 {found['f1']} P {found['precision']} R {found['recall']} support {found['support']}; {kinds}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What the fusion promises: no picture, no change; padding and neighbours change nothing."""
+
+import unittest
+
+import torch
+
+from mner.export.graph import example_inputs
+from mner.families.ham import Ham, HamConfig, cell_shares
+from mner.text.branch import TextConfig
+from mner.text.encoder import EncoderConfig
+
+
+class Fusion(unittest.TestCase):
+    def setUp(self) -> None:
+        torch.manual_seed(1)
+        self.c = HamConfig(width=16, heads=2)
+        encoder = EncoderConfig(vocabulary=100, width=24, layers=2, heads=4, inner=48, positions=64)
+        self.model = Ham(TextConfig(encoder=encoder, char_width=8, char_filters=8, features=16), self.c).eval()
+        torch.nn.init.normal_(self.model.fusion.emit.weight)
+
+    def test_without_a_picture_the_text_branch_stands(self) -> None:
+        inputs = list(example_inputs(self.c, 100))
+        inputs[6] = torch.zeros_like(inputs[6])
+        with torch.no_grad():
+            emissions, relevance, regions = self.model(*inputs)
+            self.assertTrue(torch.equal(emissions, self.model.text(*inputs[:6]).emissions))
+        self.assertEqual(float(relevance.abs().sum() + regions.abs().sum()), 0.0)
+
+    def test_a_picture_changes_something(self) -> None:
+        inputs = example_inputs(self.c, 100)
+        with torch.no_grad():
+            self.assertFalse(torch.allclose(self.model(*inputs)[0], self.model.text(*inputs[:6]).emissions))
+
+    def test_padding_changes_nothing(self) -> None:
+        inputs = example_inputs(self.c, 100)
+        longer = list(inputs)
+        for i in range(3):
+            longer[i] = torch.cat([inputs[i], torch.zeros(3, 4, dtype=torch.int64)], 1)
+        for i in range(3, 6):
+            longer[i] = torch.cat([inputs[i], torch.zeros_like(inputs[i][:, :3])], 1)
+        with torch.no_grad():
+            short, padded = self.model(*inputs), self.model(*longer)
+        self.assertTrue(torch.allclose(short[0], padded[0][:, :5], atol=1e-5))
+        self.assertTrue(torch.allclose(short[1], padded[1], atol=1e-6))
+
+    def test_cell_shares(self) -> None:
+        whole = cell_shares(torch.tensor([[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.2, 0.2], [0.0, 0.0, 0.0, 0.0]]]), 25)[0]
+        self.assertTrue(torch.allclose(whole[0], torch.full((25,), 0.04)))
+        self.assertAlmostEqual(float(whole[1, 0]), 1.0, places=5)
+        self.assertEqual(float(whole[2].sum()), 0.0)
+
+
+if __name__ == "__main__":
+    unittest.main()
