@@ -48,8 +48,16 @@ export const ERRORS = {
   // The wire
   broker_unreachable: fatal(4, 'No Kafka broker answers.', 'Check `MNER_BROKERS` and that Kafka runs.'),
   broker_unavailable: retryable('Kafka does not answer for now.', 'Wait; the lane tries again.'),
+  producer_fenced: retryable(
+    'Another producer has taken over this partition.',
+    'Nothing: it is no longer ours, or is opened again. If it goes on, two clusters of workers share a group.',
+  ),
   topic_missing: fatal(4, 'A topic does not exist.', 'Create it: `mner topics --create`.'),
-  not_authorised: fatal(4, 'The broker refuses access.', 'Grant the rights that docs/operations.md lists.'),
+  not_authorised: fatal(
+    4,
+    'The broker refuses access.',
+    'Grant it the rights to read, write and describe its topics and its group.',
+  ),
   authentication_failed: fatal(
     4,
     'The broker refuses the credentials.',

@@ -23,11 +23,14 @@ export interface Models {
 const PICTURE_INPUTS = ['grid', 'embedding', 'boxes', 'object_classes', 'object_scores'];
 
 /** @throws MnerError `bad_bundle` */
-export async function loadModels(config: Pick<Config, 'bundle' | 'models_dir' | 'providers'>): Promise<Models> {
+export async function loadModels(config: Pick<Config, 'bundle' | 'models_dir' | 'providers' | 'ocr'>): Promise<Models> {
   const accelerator = config.providers[0] === 'cpu' ? 'cpu' : 'gpu';
   const ner = await loadNerBundle(config.models_dir, config.bundle, accelerator);
   // One call of the vision encoder gives all that any family reads, so the fleet shares what it knows of a picture.
-  const seeing = PICTURE_INPUTS.some((input) => Object.hasOwn(ner.manifest.inputs, input));
+  const seeing =
+    PICTURE_INPUTS.some((input) => Object.hasOwn(ner.manifest.inputs, input)) ||
+    ner.manifest.context?.includes('tags') ||
+    readsWords(ner, config);
   const vision = seeing ? await loadVisionBundle(config.models_dir, ner.manifest, accelerator) : null;
   return {
     ner,
@@ -35,6 +38,11 @@ export async function loadModels(config: Pick<Config, 'bundle' | 'models_dir' | 
     vision,
     hosted: [ner.model, ...(vision ? [{ ...vision.model, name: 'vision' }] : [])],
   };
+}
+
+/** Whether the words in pictures are read for this model. */
+export function readsWords({ manifest }: NerBundle, { ocr }: Pick<Config, 'ocr'>): boolean {
+  return ocr === 'on' && manifest.context?.includes('words') === true;
 }
 
 /** What the image room has to know of the vision bundle. @throws MnerError `bad_bundle` when a shape is not as docs/bundles.md has it */

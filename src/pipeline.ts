@@ -34,6 +34,8 @@ export function createPipeline(parts: PipelineParts): Process {
 
   async function readTweet(tweet: Tweet, source: InputRecord, signal: AbortSignal): Promise<EntityRecord> {
     const look = await images.look(usablePhoto(tweet), signal);
+    // Its partition went to somebody else while it waited; reading it would hold up what is ours.
+    signal.throwIfAborted();
     const words = displayedWords(tweet, mentions);
     const reading = await reader.read(
       words.map((word) => word.text),

@@ -8,13 +8,16 @@ import type { Cache, Origin } from './image/port.js';
 import { createProcessHost } from './inference/host-process.js';
 import { createNerModel } from './inference/model.js';
 import type { InferenceHost } from './inference/port.js';
-import { loadModels, type Models, visionShape } from './models.js';
+import { loadModels, type Models, readsWords, visionShape } from './models.js';
 import type { EntityRecord } from './ner/record.js';
 import { createPipeline } from './pipeline.js';
 import { atLeastOnce } from './stream/at-least-once.js';
+import type { Delivery } from './stream/delivery.js';
+import { exactlyOnce } from './stream/exactly-once.js';
 import { createLanes, type Lanes } from './stream/lanes.js';
 import type { Process } from './stream/outcome.js';
-import type { Broker } from './stream/port.js';
+import type { Broker, Consumer } from './stream/port.js';
+import type { Emit } from './telemetry/events.js';
 import type { Telemetry } from './telemetry/telemetry.js';
 import { createEncoder } from './text/encode.js';
 import { createReader, type Reader } from './text/reader.js';
@@ -28,6 +31,8 @@ export interface Adapters {
   readonly clock?: Clock;
   /** Whether a tweet may name a picture of this machine by `file:`. @default false */
   readonly allowFiles?: boolean;
+  /** Whether the words in pictures are read for every model, where `ocr` is `on`. @default only for those that ask */
+  readonly anyWords?: boolean;
 }
 
 /** The stations of the pipeline, warm, without a stream before or after them. */
@@ -66,7 +71,8 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   }
 
   const { ner, vision, tokenizer } = models;
-  const options = imageOptions(config, adapters);
+  const words = (adapters.anyWords && config.ocr === 'on') || readsWords(ner, config);
+  const options = imageOptions(config, adapters, words);
   const images = vision
     ? createImages({ origin, cache, host, bundle: visionShape(vision), clock, emit, options })
     : unseeing;
@@ -86,7 +92,9 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   const reader = createReader({ encoder, model: nerModel, head, clock, emit });
   const { mentions } = config;
   const eachMention = config.mentions_topic !== null;
-  emit({ type: 'model', bundle, version, provider: host.provider });
+  for (const { manifest } of vision ? [ner, vision] : [ner])
+    emit({ type: 'model', bundle: manifest.name, version: manifest.version, provider: host.provider });
+  for (const window of encoder.encode(['warm', 'up']).windows) await nerModel.warmUp(window);
   return {
     process: createPipeline({ images, reader, mentions, model, eachMention, clock, emit }),
     images,
@@ -106,7 +114,7 @@ const unseeing: Images = {
   stop: async () => {},
 };
 
-function imageOptions(config: Config, { allowFiles = false }: Adapters): ImagesOptions {
+function imageOptions(config: Config, { allowFiles = false }: Adapters, words: boolean): ImagesOptions {
   return {
     budgetMs: config.image_budget_ms,
     maxBytes: config.image_max_bytes,
@@ -114,6 +122,7 @@ function imageOptions(config: Config, { allowFiles = false }: Adapters): ImagesO
     maxWaiting: config.image_waiting,
     lifetimes: { used: config.cache_ttl_seconds },
     allowFiles,
+    ...(words && { words: { timeoutMs: config.image_ocr_timeout_ms } }),
   };
 }
 
@@ -154,29 +163,21 @@ export async function startWorker(config: Config, telemetry: Telemetry, adapters
     });
     // Whoever waits for it hears of it; a worker that is stopped at the same moment has nobody who does.
     failed.catch(() => {});
+    const consumer = broker.consumer({
+      topics: inputsOf(config),
+      group: config.group,
+      from: config.start_from,
+      sessionTimeoutMs: config.session_timeout_ms,
+    });
     lanes = createLanes({
-      consumer: broker.consumer({
-        topics: inputsOf(config),
-        group: config.group,
-        from: config.start_from,
-        sessionTimeoutMs: config.session_timeout_ms,
-      }),
+      consumer,
       process: stations.process,
-      delivery: atLeastOnce({
-        producer: await broker.producer(),
-        topics: {
-          output: config.output_topic,
-          deadLetters: config.dead_letter_topic,
-          mentions: config.mentions_topic ?? undefined,
-        },
-        partitionsOf: (topic) => partitions.get(topic) as number,
-        clock,
-        emit,
-      }),
+      delivery: await deliveryOf(config, { broker, consumer, partitions, clock, emit }),
       failed: fail,
       limits: {
         inflightBytes: config.inflight_bytes,
-        laneRecords: (topic) => (topic === config.replay_topic ? REPLAY_RECORDS : LIVE_RECORDS),
+        laneRecords: (topic, lanes) =>
+          topic === config.replay_topic ? REPLAY_RECORDS : Math.max(REPLAY_RECORDS, Math.floor(LIVE_RECORDS / lanes)),
         commitEveryRecords: config.commit_every_records,
         commitEveryMs: config.commit_every_ms,
       },
@@ -225,8 +226,33 @@ function workerOf(
   };
 }
 
-/** Records of one lane that are in process at once. Few of a replay are, so that it takes what the live stream leaves. */
-const LIVE_RECORDS = 512;
+interface DeliveryParts {
+  readonly broker: Broker;
+  readonly consumer: Consumer;
+  readonly partitions: ReadonlyMap<string, number>;
+  readonly clock: Clock;
+  readonly emit: Emit;
+}
+
+/** @throws MnerError `broker_unreachable`, `authentication_failed` */
+async function deliveryOf(config: Config, parts: DeliveryParts): Promise<Delivery> {
+  const { broker, consumer, partitions, clock, emit } = parts;
+  const topics = {
+    output: config.output_topic,
+    deadLetters: config.dead_letter_topic,
+    mentions: config.mentions_topic ?? undefined,
+  };
+  const shared = { topics, partitionsOf: (topic: string) => partitions.get(topic) as number, clock, emit };
+  if (config.delivery === 'at_least_once') return atLeastOnce({ ...shared, producer: await broker.producer() });
+  const { group, transaction_timeout_ms: timeoutMs } = config;
+  return exactlyOnce({ ...shared, broker, consumer, group, timeoutMs });
+}
+
+/**
+ * Records in process at once: of the live lanes together, so that a drain ends in time however many there are, and of each
+ * lane of a replay, so that it takes what the live stream leaves.
+ */
+const LIVE_RECORDS = 1024;
 const REPLAY_RECORDS = 16;
 
 function inputsOf({ input_topic, replay_topic }: Config): string[] {

@@ -11,7 +11,9 @@ const NODE_24 = '24.21.0';
 /** What depends most on the version of Node: the native modules and the text rules. */
 const PART_ON_NODE_24 = ['test/ner', 'test/text', 'test/tweet', 'test/inference'];
 
-const filters = process.argv.slice(2);
+// `--faults`: the long tests that break real servers, `npm run test:faults`; they are no part of the suite.
+const faults = process.argv.includes('--faults');
+const filters = faults ? ['test/faults'] : process.argv.slice(2);
 const scratch = mkdtempSync(join(tmpdir(), 'mner-test-'));
 const total = { passed: 0, failed: 0, skipped: 0 };
 const children = new Set();
@@ -24,7 +26,11 @@ const starting = startServers(); // While the checks below run.
 await check('type check of src', bin('typescript/bin/tsc'), ['-p', 'tsconfig.json', '--noEmit']);
 await check('type check of test', bin('typescript/bin/tsc'), ['-p', 'test/tsconfig.json']);
 await check('lint and format', bin('@biomejs/biome/bin/biome'), ['check', '--error-on-warnings']);
-const env = { ...(await starting), MNER_TEST_DATA: resolve(ROOT, process.env.MNER_TEST_DATA || '../shared/data') };
+const env = {
+  ...(await starting),
+  ...(faults && { MNER_TEST_FAULTS: 'on' }),
+  MNER_TEST_DATA: resolve(ROOT, process.env.MNER_TEST_DATA || '../shared/data'),
+};
 add(await vitest(process.execPath, filters, env));
 await node24(env);
 await finish();

@@ -4,7 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
-    include: ['test/**/*.test.ts'],
+    include: process.env.MNER_TEST_FAULTS ? ['test/faults/**/*.test.ts'] : ['test/**/*.test.ts'],
+    exclude: process.env.MNER_TEST_FAULTS ? [] : ['test/faults/**'],
     environment: 'node',
     pool: 'forks',
     // The files share one Kafka and one Redis, and often two cores.

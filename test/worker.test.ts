@@ -1,4 +1,7 @@
-import { afterEach, expect, it } from 'vitest';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { manualClock } from '#mner/clock.js';
 import { loadConfig } from '#mner/config/load.js';
 import type { Config } from '#mner/config/schema.js';
@@ -67,6 +70,15 @@ it('is ready once it has joined, unready from the moment that it drains, and sto
   expect(first?.committed).toBe(1n);
 });
 
+it('delivers exactly once where that is asked for: outcome and offset together', async () => {
+  const { broker, starting } = await start({ settings: { ...config, delivery: 'exactly_once', commit_every_ms: 10 } });
+  await starting;
+  const committed = async () => (await broker.offsets(config.input_topic, config.group))[0]?.committed;
+  expect(await through(broker, { id: '1', text: 'Kobe Bryant' })).toMatchObject({ tweet_id: '1' });
+  // The broker writes both in one step, and nobody else has committed since.
+  expect(await committed()).toBe(1n);
+});
+
 it('shows what runs, secrets hidden', async () => {
   const settings = { ...config, redis_url: 'redis://:hunter2@cache:6379' };
   const { starting } = await start({ settings });
@@ -77,6 +89,34 @@ it('shows what runs, secrets hidden', async () => {
     config: { input_topic: config.input_topic },
   });
   expect(info).not.toContain('hunter2');
+});
+
+describe('the words in pictures', () => {
+  const slow = { image_budget_ms: 60_000, image_ocr_timeout_ms: 20_000 };
+  let asking: string;
+  beforeAll(async () => {
+    asking = await mkdtemp(join(tmpdir(), 'mner-models-'));
+    await cp(config.models_dir, asking, { recursive: true });
+    const path = join(asking, 'ham-tiny', 'manifest.json');
+    const manifest = JSON.parse(await readFile(path, 'utf8')) as object;
+    await writeFile(path, JSON.stringify({ ...manifest, context: ['words'] }));
+  });
+  afterAll(() => rm(asking, { recursive: true }));
+
+  it.each([
+    ['are not read by default, though the bundle asks', 'off', true, false, undefined],
+    ['are read when the bundle asks and `ocr` is `on`', 'on', true, false, ''],
+    ['are not read when the bundle does not ask', 'on', false, false, undefined],
+    ['are read for `mner image`, whatever the bundle asks', 'on', false, true, ''],
+    ['are not read for `mner image` while `ocr` is `off`', 'off', false, true, undefined],
+  ] as const)('%s', async (_what, ocr, asks, anyWords, words) => {
+    const settings: Config = { ...config, ...slow, ocr, models_dir: asks ? asking : config.models_dir };
+    const { starting } = await start({ settings, anyWords });
+    const { images } = (await starting).stations;
+    const data = (await plain(RED).png().toBuffer()).toString('base64');
+    const look = await images.look({ data }, new AbortController().signal);
+    expect(look.status === 'used' ? look.features.words : look.status).toBe(words);
+  });
 });
 
 it.each([

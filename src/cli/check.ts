@@ -55,7 +55,12 @@ async function checkBroker(config: Config): Promise<Finding[]> {
     });
     if (!reached.ok) return [reached];
     const wanted = topicsOf(config);
-    const found = await broker.partitions(wanted.map(({ topic }) => topic));
+    let found: ReadonlyMap<string, number> = new Map();
+    const listed = await attempt('topics', async () => {
+      found = await broker.partitions(wanted.map(({ topic }) => topic));
+      return '';
+    });
+    if (!listed.ok) return [reached, listed];
     return [
       reached,
       ...wanted.map(({ topic, use }) => {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { brokerOf } from '../adapters.js';
 import type { Config } from '../config/schema.js';
-import { MnerError } from '../errors.js';
+import { type ErrorCode, MnerError } from '../errors.js';
 import { memoryCache } from '../image/cache/memory.js';
 import { startKafka } from '../local/kafka.js';
 import { type PictureServer, servePictures } from '../local/picture-server.js';
@@ -20,6 +20,7 @@ import { printLine, say } from './print.js';
 import { serve } from './serve.js';
 import { settingsOf } from './settings.js';
 import { untilSignal } from './signals.js';
+import { topicsOf } from './topics.js';
 
 /** Time for all samples to come out, from the moment they were sent. */
 const DEADLINE_MS = 60_000;
@@ -77,9 +78,7 @@ async function show(command: Command, { port, once, stage }: Wishes): Promise<vo
   const drawn = await drawAll();
   const pictures = await stage.start(() => servePictures(drawn));
   const { config, adapters, broker } = await openServers(command, pictures, port, stage);
-  await broker.createTopics(
-    [config.input_topic, config.output_topic, config.dead_letter_topic].map((topic) => ({ topic, partitions: 3 })),
-  );
+  await broker.createTopics(topicsOf(config).map(({ topic }) => ({ topic, partitions: 3 })));
 
   say('Starting the worker …');
   const telemetry = createTelemetry({ log: { level: 'warn' } });
@@ -123,12 +122,15 @@ async function openServers(
   return { config, adapters, broker };
 }
 
-/** What was started, or null, with a word about why, where a program for it is missing. */
+/** What the demo can do without: a program that is missing, jars that cannot be had, a server that does not start. */
+const WITHOUT: ReadonlySet<ErrorCode> = new Set(['missing_tool', 'bad_download', 'local_server']);
+
+/** What was started, or null with a word about why. */
 async function orNone<T>(starting: Promise<T>, instead: string): Promise<T | null> {
   try {
     return await starting;
   } catch (error) {
-    if (!(error instanceof MnerError) || error.code !== 'missing_tool') throw error;
+    if (!(error instanceof MnerError) || !WITHOUT.has(error.code)) throw error;
     say(`${error.message} The demo goes on with ${instead}.`);
     return null;
   }

@@ -14,7 +14,7 @@ import { createTelemetry } from '../telemetry/telemetry.js';
 import { splitWords } from '../text/words.js';
 import { openStations, type Stations } from '../worker.js';
 import { formatTable, printLine, progress, say } from './print.js';
-import { settingsOf } from './settings.js';
+import { patientSettingsOf } from './settings.js';
 
 interface EvaluateOptions {
   readonly data: string;
@@ -44,7 +44,7 @@ export async function evaluate(command: Command): Promise<void> {
   }
   const tweets = readLabelled(options.data);
   const mentions = mentionsOf(options.mentions, tweets);
-  const { config } = settingsOf(command, { mentions, redis_url: null });
+  const { config } = patientSettingsOf(command, { mentions, redis_url: null });
   const telemetry = createTelemetry({ log: { level: 'warn' }, nodeMetrics: false });
   const stations = await openStations(config, telemetry, { cache: memoryCache(), allowFiles: true });
   try {
@@ -131,6 +131,9 @@ async function pictureOf(
     { url: pathToFileURL(resolve(options.images, `${imageId}.jpg`)).href },
     new AbortController().signal,
   );
+  if (look.status === 'timed_out' || look.status === 'skipped') {
+    throw new MnerError('bad_input', `The picture of ${imageId} was ${look.status}; raise --image-budget-ms.`);
+  }
   return look.status === 'used' ? look.features : null;
 }
 

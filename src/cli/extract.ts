@@ -13,14 +13,15 @@ import { formatResult } from './entities.js';
 import { type InputLine, readLines } from './lines.js';
 import { pictureUrl } from './picture-url.js';
 import { printLine } from './print.js';
-import { settingsOf } from './settings.js';
+import { patientSettingsOf } from './settings.js';
+import { topicsOf } from './topics.js';
 
 /** Lines that are on their way at once: enough for full batches, few enough for little memory. */
 const AHEAD = 512;
 
 /** `mner extract`: the worker of `mner run`, with a broker in memory: lines go in as records, records come out as lines. */
 export async function extract(file: string, command: Command): Promise<void> {
-  const loaded = settingsOf(command);
+  const loaded = patientSettingsOf(command, { replay_topic: null });
   const options = command.opts<{ text?: string; image?: string; pretty?: boolean }>();
   if (options.image !== undefined && options.text === undefined) {
     throw new MnerError('bad_input', '--image goes with --text.');
@@ -28,8 +29,7 @@ export async function extract(file: string, command: Command): Promise<void> {
   const lines = options.text === undefined ? readLines(file) : oneTweet(options.text, options.image);
   const print = options.pretty ? printPretty : printJson;
   const broker = memoryBroker();
-  const { input_topic, output_topic, dead_letter_topic, mentions_topic } = loaded.config;
-  const topics = [input_topic, output_topic, dead_letter_topic, ...(mentions_topic === null ? [] : [mentions_topic])];
+  const topics = topicsOf(loaded.config).map(({ topic }) => topic);
   await broker.createTopics(topics.map((topic) => ({ topic, partitions: 1 })));
   const telemetry = createTelemetry({
     log: { level: quiet(loaded), format: loaded.config.log_format },

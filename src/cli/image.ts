@@ -27,7 +27,7 @@ export async function image(source: string, command: Command): Promise<void> {
     if (event.type === 'stage') steps[event.stage] = event.seconds * 1000;
   };
   const origin = recording(originOf(config, emit));
-  const stations = await openStations(config, { ...telemetry, emit }, { origin, allowFiles: true });
+  const stations = await openStations(config, { ...telemetry, emit }, { origin, allowFiles: true, anyWords: true });
   try {
     const look = await stations.images.look({ url }, new AbortController().signal);
     const regions = options.text === undefined ? null : await regionsOf(options.text, look, stations, config.mentions);
@@ -123,6 +123,7 @@ async function describe(
         score,
         box,
       })) ?? [],
+    words: features?.words ?? null,
     relevance: found.relevance ?? null,
     milliseconds: found.steps,
   };

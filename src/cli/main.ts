@@ -127,6 +127,8 @@ try {
   process.exitCode = thrown instanceof CommanderError ? thrown.exitCode : complain(asMnerError(thrown));
 } finally {
   clearInterval(alive);
+  // What still hangs, say on a socket that never answers, must not hold up the end; what was written must get out first.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit()));
 }
 
 /** Says what went wrong in one sentence; gives the exit code. */

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { settingsOf } from './settings.js';
 import { untilSignal } from './signals.js';
 
-/** `mner run`: the worker, until a signal or a fatal error. A second signal leaves at once, as any process does. */
+/** `mner run`: the worker, until a signal or a fatal error. A second signal leaves at once. */
 export async function run(command: Command): Promise<void> {
   const { config } = settingsOf(command);
   // Only now, so that a mistake in the configuration is told at once.
@@ -14,11 +14,15 @@ export async function run(command: Command): Promise<void> {
   const note = (message: string, detail: object = {}) =>
     telemetry.emit({ type: 'note', level: 'info', message, detail });
   try {
-    const served = await serve(config, telemetry);
+    const told = untilSignal();
+    const starting = serve(config, telemetry);
+    const served = await Promise.race([starting, told]);
+    // Told to stop while it was starting: nothing was begun, so there is nothing to finish.
+    if (!served) return;
     const { group, input_topic: input } = config;
     note('The worker is ready.', { port: served.port, group, input, ...served.worker.stations.model() });
     try {
-      await Promise.race([untilSignal(), served.worker.failed]);
+      await Promise.race([told, served.worker.failed]);
       note('Draining: what was begun is finished, nothing new is read.');
     } finally {
       await served.stop();

@@ -28,3 +28,17 @@ export function settingsOf(command: Command, overrides: Readonly<Record<string, 
     flags: { ...pickFlags(options), ...overrides },
   });
 }
+
+/** For commands that read a file: no picture is shed, and none runs out of its budget by standing in the queue. */
+const PATIENT = { image_overload: 'wait', image_budget_ms: 120_000 } as const;
+
+/**
+ * As {@link settingsOf}, for commands that read a file: they can wait for its pictures, and what is found must not depend
+ * on how fast this machine is. What the user has set stays.
+ */
+export function patientSettingsOf(command: Command, overrides: Readonly<Record<string, unknown>> = {}): LoadedConfig {
+  const { origins } = settingsOf(command, overrides);
+  const open = Object.entries(PATIENT).filter(([key]) => origins[key as keyof typeof PATIENT] === 'default');
+  const loaded = settingsOf(command, { ...Object.fromEntries(open), ...overrides });
+  return { ...loaded, origins };
+}

@@ -29,6 +29,14 @@ export const LAWS: readonly Law[] = [
         : undefined,
   },
   {
+    rule: '`image_ocr_timeout_ms` < `image_budget_ms`, where `ocr` is `on`',
+    reason: 'a tweet would lose its picture to the words in it',
+    broken: ({ ocr, image_ocr_timeout_ms: words, image_budget_ms: budget }) =>
+      ocr === 'on' && words >= budget
+        ? `image_ocr_timeout_ms (${words}) must be less than image_budget_ms (${budget})`
+        : undefined,
+  },
+  {
     rule: 'No two topics have one name',
     reason: 'the worker would read what it writes, or mix records of two kinds',
     broken: sameTopic,
@@ -81,15 +89,12 @@ export const LAWS: readonly Law[] = [
         : undefined,
   },
   {
-    rule: '`delivery` is `at_least_once`',
-    reason: 'exactly-once delivery is not in this version',
-    broken: ({ delivery }) =>
-      delivery === 'exactly_once' ? 'delivery must be at_least_once, not exactly_once' : undefined,
-  },
-  {
-    rule: '`ocr` is `off`',
-    reason: 'reading the words in pictures is not in this version',
-    broken: ({ ocr }) => (ocr === 'on' ? 'ocr must be off, not on' : undefined),
+    rule: '`transaction_timeout_ms` < `session_timeout_ms` with `delivery` `exactly_once`',
+    reason: 'what a dead worker leaves open must be aborted by the time that another one takes over',
+    broken: ({ delivery, transaction_timeout_ms: transaction, session_timeout_ms: session }) =>
+      delivery === 'exactly_once' && transaction >= session
+        ? `transaction_timeout_ms (${transaction}) must be less than session_timeout_ms (${session})`
+        : undefined,
   },
 ];
 

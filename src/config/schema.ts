@@ -1,17 +1,19 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import { type About, about } from './about.js';
-
-const MiB = 1024 * 1024;
-const HOUR_MS = 3_600_000;
-
-const topic = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/);
-const word = z.string().regex(/^[A-Za-z0-9._-]{1,200}$/);
-const hostPort = z.string().regex(/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/);
-const filledText = z.string().min(1);
-
-const TOPIC = 'a topic name: letters, digits, dot, underscore and hyphen, at most 249 of them';
-const WORD = 'a name of letters, digits, dot, underscore and hyphen';
+import { about } from './about.js';
+import {
+  filledText,
+  HOUR_MS,
+  hostPort,
+  isProxyUrl,
+  isRedisUrl,
+  MiB,
+  optionalFile,
+  optionalTopic,
+  topicField,
+  WORD,
+  word,
+} from './shapes.js';
 
 /** The one schema of the configuration: types, environment names, flags, help, JSON Schema and docs/configuration.md come from it. */
 export const configSchema = z.strictObject({
@@ -76,7 +78,10 @@ export const configSchema = z.strictObject({
   }),
 
   input_topic: topicField('tweets', 'Topic that tweets are read from.'),
-  output_topic: topicField('tweet-entities', 'Topic that results are written to, one record per tweet.'),
+  output_topic: topicField(
+    'tweet-entities',
+    'Topic that results are written to, one record per tweet. Restart all workers after adding partitions to it: the partition of a result is the input partition modulo their number.',
+  ),
   dead_letter_topic: topicField('tweets.dead', 'Topic for records that cannot be processed, with their own bytes.'),
   mentions_topic: optionalTopic(
     'Second output, one record per mention with the entity as its key, for consumers that join by entity (`tweet-mentions` by custom). Doubles the records written.',
@@ -88,20 +93,27 @@ export const configSchema = z.strictObject({
   delivery: z.enum(['at_least_once', 'exactly_once']).default('at_least_once').register(about, {
     section: 'Delivery',
     description:
-      'What a reader of the output may rely on. `at_least_once` may repeat results after a crash; `exactly_once` is not in this version.',
+      'What a reader of the output may rely on. `at_least_once` may repeat results after a crash; with `exactly_once` a reader of committed records (`isolation.level=read_committed`) sees one outcome of every record, whatever breaks, and sees it up to `commit_every_ms` later.',
     value: 'promise',
+  }),
+  transaction_timeout_ms: z.int().min(1000).max(900_000).default(20_000).register(about, {
+    section: 'Delivery',
+    description:
+      'With `exactly_once`: time after which a broker aborts a transaction that nobody ends. Lower keeps readers of committed records waiting less after a crash; higher survives longer stalls of the brokers. At most their `transaction.max.timeout.ms`.',
+    value: 'ms',
+    unit: 'ms',
   }),
   drain_timeout_ms: z.int().min(0).max(HOUR_MS).default(20_000).register(about, {
     section: 'Delivery',
     description:
-      'Time to finish what is in flight at a shutdown or a rebalance. Too short, and the next worker does the rest again; too long, and a rolling update is slow.',
+      'Time to finish what is in flight at a shutdown. Too short, and the next worker does the rest again; too long, and a rolling update is slow.',
     value: 'ms',
     unit: 'ms',
   }),
   commit_every_records: z.int().min(1).max(1_000_000).default(1000).register(about, {
     section: 'Delivery',
     description:
-      'Records of one partition after which its offset is committed. Lower repeats less after a crash; higher asks less of the broker.',
+      'Acknowledged records after which offsets are committed; with `exactly_once`, the most in one transaction. Lower repeats less after a crash; higher asks less of the broker.',
     value: 'n',
     unit: 'records',
   }),
@@ -162,6 +174,13 @@ export const configSchema = z.strictObject({
     section: 'Pictures',
     description:
       'Time that a tweet waits for its picture in all: cache, queue, fetch, decoding and features. After it the tweet is read as text.',
+    value: 'ms',
+    unit: 'ms',
+  }),
+  image_ocr_timeout_ms: z.int().min(50).max(60_000).default(2000).register(about, {
+    section: 'Pictures',
+    description:
+      'Time to read the words in one picture (`ocr`), and as much again to wait for its turn; past it the picture is used without its words. Lower keeps crowded pictures from holding others up; higher reads more of them.',
     value: 'ms',
     unit: 'ms',
   }),
@@ -308,7 +327,8 @@ export const configSchema = z.strictObject({
   }),
   ocr: z.enum(['off', 'on']).default('off').register(about, {
     section: 'Model',
-    description: 'Reading the words in pictures; `on` is not in this version.',
+    description:
+      'Reading the words in pictures, for models that read them too (`context` in the manifest of the bundle); with other models only `mner image` does. It costs a tenth to a whole second of one core for each new picture.',
     value: 'how',
   }),
   batch_tokens: z.int().min(256).max(65_536).default(1024).register(about, {
@@ -363,27 +383,3 @@ export const configSchema = z.strictObject({
 /** The effective configuration: every key has a value. */
 export type Config = z.output<typeof configSchema>;
 export type ConfigKey = keyof Config;
-
-function topicField(name: string, description: string) {
-  return topic.default(name).register(about, { section: 'Topics', description, value: 'topic', allowed: TOPIC });
-}
-
-function optionalTopic(description: string) {
-  const said: About = { section: 'Topics', description, value: 'topic', allowed: TOPIC, off: 'off' };
-  return topic.nullable().default(null).register(about, said);
-}
-
-function optionalFile(description: string, section: About['section'] = 'Kafka') {
-  const said: About = { section, description, value: 'file', allowed: 'the path of a file' };
-  return filledText.nullable().default(null).register(about, said);
-}
-
-function isProxyUrl(text: string): boolean {
-  return /^https?:\/\/[^/]+\/?$/.test(text) && URL.canParse(text);
-}
-
-/** One host, or several that are separated by commas, which no URL has. */
-function isRedisUrl(text: string): boolean {
-  const first = text.replace(/(,[A-Za-z0-9._:[\]-]+)+(?=$|[/?#])/, '');
-  return /^rediss?:\/\//.test(text) && URL.canParse(first);
-}

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import sharp, { type SharpOptions } from 'sharp';
+import sharp, { type OutputInfo, type ResizeOptions, type SharpOptions } from 'sharp';
 import { MnerError } from '../errors.js';
 import type { Decoded, Decoder, DecoderOptions } from './decode.js';
 import { formatOf, NO_PICTURE } from './decode-format.js';
@@ -17,9 +17,9 @@ const LOADERS = [
  * along, and the time limit holds in whole seconds. The block of other formats holds for all of the process.
  */
 export function createLocalDecoder(
-  options: Pick<DecoderOptions, 'size' | 'maxPixels' | 'concurrency' | 'timeoutMs'>,
+  options: Pick<DecoderOptions, 'size' | 'greySide' | 'maxPixels' | 'concurrency' | 'timeoutMs'>,
 ): Decoder {
-  const { size } = options;
+  const { size, greySide } = options;
   const maxPixels = options.maxPixels ?? 25_000_000;
   const seconds = Math.max(1, Math.ceil((options.timeoutMs ?? 5_000) / 1000));
   const slots = limiter(options.concurrency ?? 2);
@@ -39,15 +39,23 @@ export function createLocalDecoder(
     const { width, height } = await sharp(bytes, { ...common, limitInputPixels: false }).metadata();
     if (width * height > maxPixels)
       return { status: 'too_large', detail: `the picture has ${width} x ${height} pixels` };
-    const { data, info } = await sharp(bytes, { ...common, limitInputPixels: maxPixels, autoOrient: true })
-      .timeout({ seconds })
-      .resize(size, size, { fit: 'fill' })
-      .flatten({ background: '#ffffff' })
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3) return { status: 'unreadable', detail: `the picture has ${info.channels} channels` };
-    return { status: 'ok', pixels: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
+    const raw = (resize: ResizeOptions, space: 'srgb' | 'b-w') =>
+      sharp(bytes, { ...common, limitInputPixels: maxPixels, autoOrient: true })
+        .timeout({ seconds })
+        .resize(resize)
+        .flatten({ background: '#ffffff' })
+        .toColourspace(space)
+        .raw({ depth: 'uchar' })
+        .toBuffer({ resolveWithObject: true });
+    const { data, info } = await raw({ width: size, height: size, fit: 'fill' }, 'srgb');
+    if (info.channels !== 3) return channelsWrong(info);
+    const pixels = bytesOf(data);
+    if (greySide === undefined) return { status: 'ok', pixels };
+    // Decoded once more, so that the pixels are the same with and without it.
+    const grey = await raw({ width: greySide, height: greySide, fit: 'inside', withoutEnlargement: true }, 'b-w');
+    if (grey.info.channels !== 1) return channelsWrong(grey.info);
+    const { width: greyWidth, height: greyHeight } = grey.info;
+    return { status: 'ok', pixels, grey: { width: greyWidth, height: greyHeight, pixels: bytesOf(grey.data) } };
   }
 
   async function work(bytes: Uint8Array): Promise<Decoded> {
@@ -76,4 +84,12 @@ export function createLocalDecoder(
       await Promise.allSettled(underWay);
     },
   };
+}
+
+function channelsWrong({ channels }: OutputInfo): Decoded {
+  return { status: 'unreadable', detail: `the picture has ${channels} channels` };
+}
+
+function bytesOf(data: Buffer): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -9,6 +9,11 @@ import { limiter } from './limiter.js';
 export interface DecoderOptions {
   /** Side of the square that the vision encoder reads, in pixels. */
   readonly size: number;
+  /**
+   * Longer side, in pixels, of a second picture in grey, which words are read from; a smaller picture keeps its size.
+   * @default none is made
+   */
+  readonly greySide?: number;
   /** Width times height of a picture, by its header; more is `too_large`. @default 25000000 */
   readonly maxPixels?: number;
   /** Pictures decoded at once, each in a process of its own. @default 2 */
@@ -31,9 +36,16 @@ export interface DecoderOptions {
 }
 
 export type Decoded =
-  /** RGB, row by row, size x size x 3 bytes. */
-  | { readonly status: 'ok'; readonly pixels: Uint8Array }
+  /** `pixels`: RGB, row by row, size x size x 3 bytes. `grey`: where `greySide` asks for it. */
+  | { readonly status: 'ok'; readonly pixels: Uint8Array; readonly grey?: Grey }
   | { readonly status: 'unreadable' | 'too_large'; readonly detail: string };
+
+/** A picture as it is, not squashed: a byte a pixel, row by row, 0 is black. */
+export interface Grey {
+  readonly width: number;
+  readonly height: number;
+  readonly pixels: Uint8Array;
+}
 
 /** Turns bytes of any kind into the pixels that the vision encoder reads. */
 export interface Decoder {
@@ -69,6 +81,7 @@ export function createDecoder(options: DecoderOptions): ProcessDecoder {
     createDecodeProcess({
       size: options.size,
       maxPixels: options.maxPixels ?? 25_000_000,
+      ...(options.greySide !== undefined && { greySide: options.greySide }),
       timeoutMs: options.timeoutMs ?? 5_000,
       startTimeoutMs: options.startTimeoutMs ?? 30_000,
       maxMemoryBytes: options.maxMemoryBytes ?? 512 * 1024 * 1024,

@@ -13,6 +13,7 @@ import { readData } from './fetch/data.js';
 import { readPictureFile } from './fetch/file.js';
 import { canonicalPictureUrl, variantOf } from './fetch/variant.js';
 import { limiter } from './limiter.js';
+import { createWordReader, OCR_SIDE, type WordReaderOptions } from './ocr.js';
 import type { Cache, Fetched, Look, Origin, Photo } from './port.js';
 import type { VisionShape } from './vision-shape.js';
 
@@ -74,7 +75,9 @@ export interface ImagesOptions {
   /** @default LIFETIMES */
   readonly lifetimes?: Partial<Lifetimes>;
   /** Limits of the decoder. */
-  readonly decoder?: Omit<DecoderOptions, 'size'>;
+  readonly decoder?: Omit<DecoderOptions, 'size' | 'greySide'>;
+  /** Reads the words in pictures, within these limits. @default they are not read, and no engine is started */
+  readonly words?: WordReaderOptions;
 }
 
 /** A picture that someone wants, and where its bytes come from. */
@@ -89,6 +92,9 @@ interface Understood {
   readonly retryMs?: number | undefined;
 }
 
+/** A picture whose words could not be read is remembered without them, but not for long. */
+const WORDLESS_MS = 600_000;
+
 /** One picture under way, for all the tweets that wait for it. */
 interface Flight {
   readonly look: Promise<Look>;
@@ -101,13 +107,17 @@ const SKIPPED: Look = { status: 'skipped', cache: null };
 const TIMED_OUT: Look = { status: 'timed_out', cache: null };
 
 export function createImages(parts: ImagesParts): Images {
-  const { origin, cache, host, bundle, options = {} } = parts;
+  const { origin, cache, host, options = {} } = parts;
+  // With words is something else than without, to the fleet's memory too.
+  const bundle = options.words ? { ...parts.bundle, version: `${parts.bundle.version}+words` } : parts.bundle;
   const clock = parts.clock ?? systemClock;
   const emit = parts.emit ?? silent;
   const budgetMs = options.budgetMs ?? 8_000;
   const lifetimes = { ...LIFETIMES, ...options.lifetimes };
   const store = createPictureStore({ cache, codec: createCodec(bundle), lifetimes, clock, emit });
-  const decoder = createDecoder({ ...options.decoder, size: bundle.size, clock, emit });
+  const reader = options.words ? createWordReader({ clock, emit, ...options.words }) : null;
+  const greySide = reader ? { greySide: OCR_SIDE } : {};
+  const decoder = createDecoder({ ...options.decoder, ...greySide, size: bundle.size, clock, emit });
   const extractor = createFeatureExtractor({ host, bundle, clock, emit });
   const concurrency = options.concurrency ?? 32;
   const maxWaiting = options.overload === 'skip' ? (options.maxWaiting ?? 1024) : Number.POSITIVE_INFINITY;
@@ -129,7 +139,10 @@ export function createImages(parts: ImagesParts): Images {
     const parsed = new URL(url);
     if (parsed.protocol === 'http:' || parsed.protocol === 'https:') {
       const key = urlKey(canonicalPictureUrl(parsed), bundle.version);
-      return { key, bytes: () => fetched(variantOf(parsed, bundle.size).href) };
+      return {
+        key,
+        bytes: () => fetched(variantOf(parsed, reader ? Math.max(bundle.size, OCR_SIDE / 2) : bundle.size).href),
+      };
     }
     if (parsed.protocol !== 'file:' || options.allowFiles !== true) return { status: 'refused', cache: null };
     return inHand(await readPictureFile(parsed, options.maxBytes));
@@ -161,9 +174,16 @@ export function createImages(parts: ImagesParts): Images {
     try {
       const decoded = await timed('decode_image', () => decoder.decode(source.bytes));
       if (decoded.status !== 'ok') return { entry: { status: decoded.status } };
-      const features = await extractor.extract(decoded.pixels);
+      const [features, words] = await Promise.all([
+        extractor.extract(decoded.pixels),
+        reader && decoded.grey ? reader.read(decoded.grey) : null,
+      ]);
+      if (failing) emit({ type: 'degraded', reason: 'pictures', on: false });
       failing = false;
-      return { entry: features ? { status: 'used', features } : { status: 'unreadable' } };
+      if (features === null) return { entry: { status: 'unreadable' } };
+      if (reader === null) return { entry: { status: 'used', features } };
+      if (words === null) return { entry: { status: 'used', features }, retryMs: WORDLESS_MS };
+      return { entry: { status: 'used', features: { ...features, words } } };
     } catch (error) {
       failed(error);
       return null;
@@ -174,6 +194,7 @@ export function createImages(parts: ImagesParts): Images {
   function failed(error: unknown): void {
     if (failing || stopping.signal.aborted) return;
     failing = true;
+    emit({ type: 'degraded', reason: 'pictures', on: true });
     const { code, message } = asMnerError(error);
     emit({
       type: 'note',
@@ -278,7 +299,7 @@ export function createImages(parts: ImagesParts): Images {
     async stop() {
       stopping.abort();
       // Together: a picture that spins in the decoder must not hold up the end.
-      await Promise.all([decoder.stop(), ...inTheAir]);
+      await Promise.all([decoder.stop(), reader?.stop(), ...inTheAir]);
     },
   };
 }

@@ -1,17 +1,6 @@
-/** What became of a tweet's picture. Anything but `used` means that the tweet was read as text only. */
-export const IMAGE_STATUSES = [
-  'used',
-  'none',
-  'unreachable',
-  'refused',
-  'not_found',
-  'too_large',
-  'unreadable',
-  'timed_out',
-  'rate_limited',
-  'skipped',
-] as const;
-export type ImageStatus = (typeof IMAGE_STATUSES)[number];
+import type { ImageStatus } from '../telemetry/events.js';
+
+export type { ImageStatus } from '../telemetry/events.js';
 
 /** A photo of a tweet: where it is, or its bytes in base64, and how its author describes it. */
 export interface Photo {
@@ -32,6 +21,8 @@ export interface Features {
     readonly score: number;
     readonly box: readonly [number, number, number, number];
   }[];
+  /** The words in the picture, with a space between them, at most 300 code points; absent where they were not read. */
+  readonly words?: string;
 }
 
 /** One look at a tweet's picture. */

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { MnerError } from '../errors.js';
+import { asMnerError, MnerError } from '../errors.js';
 import { type Manifest, manifestSchema, type NerManifest, type VisionManifest } from './manifest.js';
 import type { HostedModel } from './port.js';
 
@@ -40,22 +40,25 @@ const PRECISIONS: Readonly<Record<Accelerator, readonly string[]>> = {
 const GRAPH = 'model.onnx';
 
 /**
- * Every bundle in a folder of bundles, by name. Folders without a manifest are none.
+ * Every bundle in a folder of bundles, by name. Folders without a manifest are none; one whose manifest cannot be read
+ * costs itself alone.
  *
- * @throws MnerError `bad_bundle` when a manifest cannot be read, or the folder is missing
+ * @param broken is told of each that cannot be read
+ * @throws MnerError `bad_bundle` when the folder is missing
  */
-export async function listBundles(root: string): Promise<BundleSummary[]> {
+export async function listBundles(
+  root: string,
+  broken: (error: MnerError) => void = () => {},
+): Promise<BundleSummary[]> {
   const summaries: BundleSummary[] = [];
   for (const name of await bundleNames(root)) {
-    const { manifest } = await readManifest(join(root, name));
-    summaries.push({
-      name: manifest.name,
-      family: manifest.family,
-      version: manifest.version,
-      kind: manifest.kind,
-      precision: manifest.precision,
-      sha256: manifest.files[GRAPH]?.sha256 ?? '',
-    });
+    try {
+      const { manifest } = await readManifest(join(root, name));
+      const { family, version, kind, precision, files } = manifest;
+      summaries.push({ name, family, version, kind, precision, sha256: files[GRAPH]?.sha256 ?? '' });
+    } catch (error) {
+      broken(asMnerError(error));
+    }
   }
   return summaries;
 }
@@ -69,11 +72,7 @@ export async function listBundles(root: string): Promise<BundleSummary[]> {
 export async function resolveBundle(root: string, name: string, accelerator: Accelerator = 'cpu'): Promise<string> {
   const names = await bundleNames(root);
   if (names.includes(name)) return name;
-  const variants: BundleSummary[] = [];
-  for (const candidate of names) {
-    const { manifest } = await readManifest(join(root, candidate));
-    if (manifest.family === name) variants.push({ ...manifest, name: candidate, sha256: '' });
-  }
+  const variants = (await listBundles(root)).filter(({ family }) => family === name);
   const best = variants.sort((a, b) => rank(a.precision, accelerator) - rank(b.precision, accelerator))[0];
   if (best) return best.name;
   throw new MnerError('bad_bundle', `There is no bundle ${name} in ${root}; there is ${names.join(', ') || 'none'}.`);

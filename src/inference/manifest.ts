@@ -48,6 +48,7 @@ const ner = z
     family: z.enum(['ham', 'ita', 'mcg', 'bga']),
     vision: z.object({ family: z.string(), version: z.string() }),
     text,
+    context: z.array(z.enum(['alt_text', 'tags', 'words'])).optional(),
     labels: z.array(z.string()).min(1),
     heads: z.object({ ignore: head, entity: head }),
   })

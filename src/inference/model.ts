@@ -8,8 +8,8 @@ import type { EncodedRow, PictureInput, Row, RowResult } from './row.js';
 export interface NerModel {
   /** Reads one row, in a batch with others. @throws MnerError `inference_poison`, `inference_unavailable` */
   read(text: EncodedRow, picture: PictureInput | null): Promise<RowResult>;
-  /** Rows that wait for their batch. */
-  readonly queued: number;
+  /** Runs one row alone, past the batches: the first run of a session is slow, and shows whether it works. */
+  warmUp(text: EncodedRow): Promise<void>;
   /** Reads what waits, then takes nothing more. The host is its owner's to stop. */
   stop(): Promise<void>;
 }
@@ -32,8 +32,8 @@ export function createNerModel({ host, bundle, mentions, ...options }: NerModelO
   });
   return {
     read: (text, picture) => batcher.submit({ text, picture }, text.pieces),
-    get queued() {
-      return batcher.queued;
+    async warmUp(text) {
+      await host.run(model.name, feeds.pack([{ text, picture: null }]));
     },
     stop: () => batcher.stop(),
   };

@@ -37,8 +37,7 @@ export function reportProvider(
   provider: Provider,
   refused: readonly { readonly provider: Provider; readonly reason: string }[],
 ): void {
-  if (refused.length === 0) return;
-  emit({ type: 'degraded', reason: 'provider', on: true });
+  emit({ type: 'degraded', reason: 'provider', on: refused.length > 0 });
   for (const { provider: missing, reason } of refused) {
     emit({
       type: 'note',

@@ -1,18 +1,6 @@
 import { z } from 'zod';
+import { IMAGE_STATUSES } from '../telemetry/events.js';
 import { codePoints, type Entity } from './spans.js';
-
-const IMAGE_STATUSES = [
-  'used',
-  'none',
-  'unreachable',
-  'refused',
-  'not_found',
-  'too_large',
-  'unreadable',
-  'timed_out',
-  'rate_limited',
-  'skipped',
-] as const;
 
 const share = z.number().min(0).max(1);
 const count = z.number().int().nonnegative();
@@ -58,7 +46,6 @@ export const entityRecordSchema = z.object({
 });
 
 export type EntityRecord = z.infer<typeof entityRecordSchema>;
-export type EntityInRecord = EntityRecord['entities'][number];
 
 /** What a record is made of. */
 export interface RecordParts {
@@ -137,7 +124,7 @@ function round(value: number): number {
   return Math.round(value * 1e4) / 1e4;
 }
 
+/** Kafka gives -1 for a record without a time, and a broken producer may give anything: then it is the epoch. */
 function time(ms: number): string {
-  // Kafka gives -1 for a record without a time, and a broken producer may give anything.
-  return new Date(Number.isFinite(ms) && Math.abs(ms) <= 8.64e15 ? ms : 0).toISOString();
+  return new Date(ms >= 0 && ms <= 8.64e15 ? ms : 0).toISOString();
 }

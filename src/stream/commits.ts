@@ -38,31 +38,40 @@ export function createCommits(options: CommitsOptions): Commits {
     timer = undefined;
   };
 
-  const run = async (): Promise<void> => {
-    while (due.size > 0) {
-      disarm();
-      const { signal } = epoch;
-      const offsets = [...due.values()];
-      due = new Map();
-      records = 0;
-      const began = clock.now();
-      try {
-        await persist(() => options.commit(offsets), { clock, signal, stumbled: note });
-        emit({ type: 'stage', stage: 'commit', seconds: (clock.now() - began) / 1000 });
-      } catch (error) {
-        // Of an older epoch: the records are read again, by us or by others, and nothing was lost.
-        if (!signal.aborted) failed(asMnerError(error));
-      }
+  const commitOnce = async (): Promise<void> => {
+    disarm();
+    const { signal } = epoch;
+    const offsets = [...due.values()];
+    due = new Map();
+    records = 0;
+    const began = clock.now();
+    try {
+      await persist(() => options.commit(offsets), { clock, signal, stumbled: note });
+      emit({ type: 'stage', stage: 'commit', seconds: (clock.now() - began) / 1000 });
+    } catch (error) {
+      // Of an older epoch: the records are read again, by us or by others, and nothing was lost.
+      if (!signal.aborted) failed(asMnerError(error));
     }
+  };
+
+  /** One commit at a time. What is acknowledged meanwhile waits for its own time or number, not for the end of this one. */
+  const commit = (): Promise<void> => {
+    running ??= commitOnce().finally(() => {
+      running = undefined;
+      plan();
+    });
+    return running;
+  };
+
+  const plan = (): void => {
+    if (records >= everyRecords) void commit();
+    else if (due.size > 0) timer ??= clock.after(everyMs, () => void commit());
   };
 
   const note = (error: MnerError): void => emit({ type: 'note', level: 'warn', message: error.message });
 
-  const flush = (): Promise<void> => {
-    running ??= run().finally(() => {
-      running = undefined;
-    });
-    return running;
+  const flush = async (): Promise<void> => {
+    while (running || due.size > 0) await commit();
   };
 
   return {
@@ -70,8 +79,7 @@ export function createCommits(options: CommitsOptions): Commits {
     acknowledged(offset, count) {
       due.set(`${offset.topic}/${offset.partition}`, offset);
       records += count;
-      if (records >= everyRecords) void flush();
-      else timer ??= clock.after(everyMs, () => void flush());
+      plan();
     },
     reset() {
       epoch.abort();

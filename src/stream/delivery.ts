@@ -12,7 +12,12 @@ export interface DeliveringLane {
   recovered(): void;
 }
 
-/** How outcomes become durable: the strategy behind a delivery guarantee. At least once is the one there is now. */
+/** Nobody knows, or will know, whether it was delivered: all that the lane holds is to be read and done again. */
+export interface Voided {
+  readonly voided: MnerError;
+}
+
+/** How outcomes become durable: the strategy behind a delivery guarantee (`at-least-once.ts`, `exactly-once.ts`). */
 export interface Delivery {
   /**
    * Who commits the input's offsets: `lanes`, watermark by watermark after acknowledgement, or the delivery `itself`, together
@@ -20,12 +25,23 @@ export interface Delivery {
    */
   readonly commits: 'lanes' | 'itself';
   /**
-   * Writes the outcomes of one lane, in order. It waits out what is retryable, for as long as the lane is open. One call at a
-   * time for each input partition, also across rebalances.
+   * Prepares a partition, which is paused meanwhile, and sets the consumer where it is to be read from. It waits out what is
+   * retryable. Called at each assignment, and again after a delivery came back void. Without it a partition is read at once.
+   *
+   * @throws MnerError fatal ones; any, when the lane's signal has aborted
+   */
+  open?(lane: DeliveringLane): Promise<void>;
+  /**
+   * Writes the outcomes of one lane, in order. It waits out what is retryable, for as long as the lane is open, or gives them
+   * back void. One call at a time for each input partition, also across rebalances.
    *
    * @param nextOffset one past the last of them; with `commits: 'itself'` it is committed when this resolves
    * @returns the same records with what they really became: an output that the topic refuses becomes a dead letter
    * @throws MnerError fatal ones; any, when the lane's signal has aborted
    */
-  deliver(lane: DeliveringLane, finished: readonly Finished[], nextOffset: bigint): Promise<readonly Finished[]>;
+  deliver(
+    lane: DeliveringLane,
+    finished: readonly Finished[],
+    nextOffset: bigint,
+  ): Promise<readonly Finished[] | Voided>;
 }

@@ -49,6 +49,8 @@ export interface Lane {
   readonly bytes: number;
   /** Records being processed: started and not finished. */
   readonly processing: number;
+  /** Finished records at the head, which can be taken, or are out. */
+  readonly ready: number;
   /** The next offset to commit: one past the last acknowledged record; undefined before the first. */
   readonly watermark: bigint | undefined;
   /** The lowest offset that may arrive; undefined before the first. */
@@ -92,6 +94,7 @@ export function createLane(topic: string, partition: number): Lane {
   let out = 0;
   let started = 0;
   let processing = 0;
+  let ready = 0;
   let bytes = 0;
   let watermark: bigint | undefined;
   let expected: bigint | undefined;
@@ -127,6 +130,10 @@ export function createLane(topic: string, partition: number): Lane {
     },
     get processing() {
       return processing;
+    },
+    get ready() {
+      while (ledger[ready]?.outcome) ready += 1;
+      return ready;
     },
     get watermark() {
       return watermark;
@@ -194,6 +201,7 @@ export function createLane(topic: string, partition: number): Lane {
       const last = gone.at(-1);
       if (!last) return 0;
       started -= out;
+      ready = Math.max(0, ready - out);
       out = 0;
       watermark = last.record.offset + 1n;
       return forget(gone);
@@ -215,6 +223,7 @@ export function createLane(topic: string, partition: number): Lane {
       bytes = 0;
       out = 0;
       started = 0;
+      ready = 0;
       return freed;
     },
   };

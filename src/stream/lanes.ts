@@ -1,10 +1,11 @@
-import { setMaxListeners } from 'node:events';
-import { type Clock, systemClock, type Timer } from '../clock.js';
+import { type Clock, delay, systemClock, type Timer } from '../clock.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { createCommits } from './commits.js';
-import type { Delivery } from './delivery.js';
-import { createLane, type Finished, heldBytes, type Lane } from './lane.js';
+import type { Delivery, Voided } from './delivery.js';
+import { type Finished, heldBytes } from './lane.js';
+import { reportLane, tell } from './lane-report.js';
+import { createOpenLane, newEpoch, type OpenLane } from './open-lane.js';
 import type { Process } from './outcome.js';
 import type { Consumer, InputRecord, TopicPartition } from './port.js';
 import { createPressure } from './pressure.js';
@@ -26,15 +27,15 @@ export interface LaneLimits {
   readonly inflightBytes?: number;
   /** At this, reading goes on. @default half of inflightBytes */
   readonly lowWaterBytes?: number;
-  /** Records of one lane that are in process at once, by its topic. @default 512 */
-  readonly laneRecords?: (topic: string) => number;
+  /** Records of one lane that are in process at once, by its topic and the number of lanes. @default 512 */
+  readonly laneRecords?: (topic: string, lanes: number) => number;
   /** Outcomes that are written at once; kafkajs's cost grows with the square. @default 512 */
   readonly publishRecords?: number;
   /** Bytes that are written at once; a broker takes about 1 MiB by default. @default 524288 */
   readonly publishBytes?: number;
-  /** Acknowledged records after which their offsets are committed at once. @default 5000 */
+  /** Acknowledged records after which their offsets are committed at once; of a transaction, finished ones. @default 5000 */
   readonly commitEveryRecords?: number;
-  /** The longest that an acknowledged record waits for its commit, in milliseconds. @default 500 */
+  /** The longest that an acknowledged (of a transaction: finished) record waits for its commit, in milliseconds. @default 500 */
   readonly commitEveryMs?: number;
   /** How often lag and age are told, in milliseconds. @default 1000 */
   readonly reportEveryMs?: number;
@@ -56,14 +57,10 @@ export interface Lanes {
   stop(): Promise<void>;
 }
 
-/** The life of a partition under one assignment. */
-interface OpenLane {
-  readonly lane: Lane;
-  readonly key: string;
-  readonly epoch: AbortController;
-  /** Its head is being delivered, or waits to be. */
-  delivering: boolean;
-}
+/** Bytes of outcomes in one transaction; it is sent in parts. */
+const TRANSACTION_BYTES = 8 * 1024 * 1024;
+/** How long a partition is left alone after somebody else has taken it over: the group tells us meanwhile that it is his. */
+const FENCED_PAUSE_MS = 2000;
 
 export function createLanes(options: LanesOptions): Lanes {
   const { consumer, process, delivery, clock = systemClock, emit = silent, limits = {} } = options;
@@ -83,9 +80,13 @@ export function createLanes(options: LanesOptions): Lanes {
   /** Called when lanes may have become empty. */
   let emptied = () => {};
   let report: Timer | undefined;
+  /** Partitions that are being opened. */
+  const openings = new Set<Promise<void>>();
+  /** Deliveries that came back void since the last one that did not, by partition. */
+  const voids = new Map<string, number>();
 
-  const ours = (): TopicPartition[] =>
-    [...open.values()].map(({ lane: { topic, partition } }) => ({ topic, partition }));
+  const ours = (which: (held: OpenLane) => boolean = () => true): TopicPartition[] =>
+    [...open.values()].filter(which).map(({ lane: { topic, partition } }) => ({ topic, partition }));
 
   const pressure = createPressure({
     highBytes: inflightBytes,
@@ -96,7 +97,7 @@ export function createLanes(options: LanesOptions): Lanes {
       consumer.pause(partitions);
       return partitions.length;
     },
-    resume: () => phase === 'running' && consumer.resume(ours()),
+    resume: () => phase === 'running' && consumer.resume(ours(({ reading }) => reading)),
   });
 
   const fail = (error: MnerError): void => {
@@ -126,14 +127,39 @@ export function createLanes(options: LanesOptions): Lanes {
     commits.reset();
     const closing = open;
     open = new Map();
-    for (const { lane } of closing.values()) pressure.release(lane.close());
+    voids.clear();
+    for (const held of closing.values()) shut(held);
     emptied();
   };
 
-  const openLane = ({ topic, partition }: TopicPartition): OpenLane => {
-    const held = { lane: createLane(topic, partition), key: `${topic}/${partition}`, epoch, delivering: false };
+  const shut = ({ lane, ripening }: OpenLane): void => {
+    ripening?.cancel();
+    pressure.release(lane.close());
+  };
+
+  const openLane = (of: TopicPartition, reading: boolean): OpenLane => {
+    const held = createOpenLane(of, epoch, reading, emit);
     open.set(held.key, held);
     return held;
+  };
+
+  /** Has the delivery open a partition, which is paused, and reads on. */
+  const enter = (held: OpenLane, waitMs: number): void => {
+    const entering = (async () => {
+      const { handle, lane } = held;
+      try {
+        if (waitMs > 0) await delay(clock, waitMs, handle.signal);
+        if (lane.state === 'closed') return;
+        await delivery.open?.(handle);
+      } catch (error) {
+        if (lane.state !== 'closed') fail(asMnerError(error));
+      }
+      if (lane.state === 'closed') return;
+      held.reading = true;
+      if (phase === 'running' && !pressure.paused) consumer.resume([handle]);
+    })();
+    openings.add(entering);
+    void entering.finally(() => openings.delete(entering));
   };
 
   const assigned = (partitions: readonly TopicPartition[]): void => {
@@ -149,7 +175,12 @@ export function createLanes(options: LanesOptions): Lanes {
       consumer.pause(partitions);
       return;
     }
-    for (const one of partitions) openLane(one);
+    // In the same breath as the assignment, so that nothing is handed over before its partition is open.
+    if (delivery.open) consumer.pause(partitions);
+    for (const one of partitions) {
+      const held = openLane(one, !delivery.open);
+      if (delivery.open) enter(held, 0);
+    }
     pressure.reset();
   };
 
@@ -157,14 +188,14 @@ export function createLanes(options: LanesOptions): Lanes {
     const [first] = arrived;
     if (!first || phase !== 'running') return;
     let held = open.get(`${first.topic}/${first.partition}`);
-    if (!held) return;
+    if (!held?.reading) return;
     const { expected } = held.lane;
     if (expected !== undefined && first.offset < expected) {
       // The log was cut or made anew, and offsets start again: what we hold of the old one can no longer be committed.
       const message = `Offsets of ${held.key} went back to ${first.offset}; what was in flight is dropped.`;
       emit({ type: 'note', level: 'error', message });
-      pressure.release(held.lane.close());
-      held = openLane(first);
+      shut(held);
+      held = openLane(first, true);
     }
     pressure.hold(held.lane.arrive(arrived, end));
     begin(held);
@@ -173,7 +204,7 @@ export function createLanes(options: LanesOptions): Lanes {
   /** Begins to process what the lane's limit allows. */
   const begin = (held: OpenLane): void => {
     if (phase === 'draining') return;
-    for (const record of held.lane.start(laneRecords(held.lane.topic))) void work(held, record);
+    for (const record of held.lane.start(laneRecords(held.lane.topic, open.size))) void work(held, record);
   };
 
   const work = async (held: OpenLane, record: InputRecord): Promise<void> => {
@@ -205,6 +236,27 @@ export function createLanes(options: LanesOptions): Lanes {
     }
   };
 
+  /** Whether the finished head goes now; one transaction is made of what finishes within a while. */
+  const due = ({ lane, ripe }: OpenLane): boolean =>
+    delivery.commits === 'lanes' || phase === 'draining' || ripe || lane.ready >= commitEveryRecords;
+
+  const ripen = (held: OpenLane): void => {
+    if (held.ripening || held.lane.ready === 0) return;
+    held.ripening = clock.after(commitEveryMs, () => {
+      held.ripe = true;
+      deliver(held);
+    });
+  };
+
+  const takeBatch = (held: OpenLane) => {
+    if (!due(held)) return undefined;
+    held.ripening?.cancel();
+    held.ripening = undefined;
+    held.ripe = false;
+    if (delivery.commits === 'itself') return held.lane.take({ records: commitEveryRecords, bytes: TRANSACTION_BYTES });
+    return held.lane.take({ records: publishRecords, bytes: publishBytes });
+  };
+
   /**
    * Delivers the lane's finished head, batch after batch, behind whatever is under way for the same input partition. Why
    * behind: a write of an older epoch cannot be called back. Say it holds 30 to 40 and 10 is committed; the partition
@@ -212,6 +264,10 @@ export function createLanes(options: LanesOptions): Lanes {
    */
   const deliver = (held: OpenLane): void => {
     if (held.delivering) return;
+    if (!due(held)) {
+      ripen(held);
+      return;
+    }
     held.delivering = true;
     const before = tails.get(held.key);
     const now = before ? before.then(() => deliverHead(held)) : deliverHead(held);
@@ -220,30 +276,31 @@ export function createLanes(options: LanesOptions): Lanes {
   };
 
   const deliverHead = async (held: OpenLane): Promise<void> => {
-    const { lane } = held;
+    const { lane, handle, key } = held;
     const { topic, partition } = lane;
-    const stumbled = (error: MnerError): void => {
-      lane.stumble();
-      emit({ type: 'note', level: 'warn', message: error.message, detail: { topic, partition } });
-    };
-    const delivering = { topic, partition, signal: held.epoch.signal, stumbled, recovered: () => lane.recover() };
     for (;;) {
-      const batch = lane.take({ records: publishRecords, bytes: publishBytes });
+      const batch = takeBatch(held);
       if (!batch) {
         // In the same breath as the look: what finishes from now on calls again.
         held.delivering = false;
+        ripen(held);
         return;
       }
       const began = clock.now();
-      let delivered: readonly Finished[];
+      let delivered: readonly Finished[] | Voided;
       try {
-        delivered = await delivery.deliver(delivering, batch.finished, batch.nextOffset);
+        delivered = await delivery.deliver(handle, batch.finished, batch.nextOffset);
       } catch (error) {
         if (lane.state !== 'closed') fail(asMnerError(error));
         return;
       }
+      if ('voided' in delivered) {
+        redo(held, delivered.voided);
+        return;
+      }
       emit({ type: 'stage', stage: 'publish', seconds: (clock.now() - began) / 1000 });
-      tell(delivered);
+      voids.delete(key);
+      tell(delivered, clock, emit);
       // Written, but under an epoch that is over: the next owner writes it again, which at least once allows.
       if (lane.state === 'closed') return;
       pressure.release(lane.acknowledge());
@@ -253,25 +310,31 @@ export function createLanes(options: LanesOptions): Lanes {
     }
   };
 
-  const tell = (delivered: readonly Finished[]): void => {
-    const now = clock.wall();
-    for (const { record, outcome } of delivered) {
-      if (outcome.kind === 'dead_letter') {
-        emit({ type: 'tweet', outcome: 'dead_letter' });
-        emit({ type: 'dead_letter', code: outcome.error.code });
-      } else emit({ type: 'tweet', outcome: outcome.value === null ? 'tombstone' : 'output' });
-      // The record's clock is the broker's or the producer's, which may be ahead of ours.
-      emit({ type: 'end_to_end', seconds: Math.max(0, now - record.timestamp) / 1000 });
-    }
+  /**
+   * Drops all that a lane holds, and reads it again from the committed offset, under the same epoch. What is in process comes
+   * back to a closed lane. After the second time in a row it waits before it tries again.
+   */
+  const redo = (held: OpenLane, error: MnerError): void => {
+    const { lane, key, handle } = held;
+    if (lane.state === 'closed') return;
+    const { topic, partition } = handle;
+    const message = `${error.message} What is in flight is read again.`;
+    emit({ type: 'note', level: 'warn', message, detail: { topic, partition } });
+    consumer.pause([handle]);
+    // First, since the memory that it frees may make the others go on.
+    open.delete(key);
+    shut(held);
+    emptied();
+    // A drain leaves the rest to the next owner.
+    if (phase !== 'running') return;
+    const before = voids.get(key) ?? 0;
+    voids.set(key, before + 1);
+    const waitMs = before === 0 ? 0 : Math.min(100 * 2 ** before, 5000);
+    enter(openLane(handle, false), error.code === 'producer_fenced' ? FENCED_PAUSE_MS : waitMs);
   };
 
   const reportLanes = (): void => {
-    const now = clock.wall();
-    for (const { lane } of open.values()) {
-      const { topic, partition, oldest, lag } = lane;
-      const oldestSeconds = oldest ? Math.max(0, now - oldest.timestamp) / 1000 : 0;
-      emit({ type: 'lane', topic, partition, oldestSeconds, lag });
-    }
+    for (const { lane } of open.values()) reportLane(lane, clock, emit);
     report = clock.after(reportEveryMs, reportLanes);
   };
 
@@ -299,6 +362,7 @@ export function createLanes(options: LanesOptions): Lanes {
       phase = 'draining';
       consumer.pause(ours());
       for (const { lane } of open.values()) pressure.release(lane.dropUnstarted());
+      for (const held of open.values()) deliver(held);
       let timer: Timer | undefined;
       const late = new Promise<never>((_, reject) => {
         timer = clock.after(deadlineMs, () => {
@@ -314,14 +378,7 @@ export function createLanes(options: LanesOptions): Lanes {
       close();
       await consumer.stop();
       // Not to be torn from the producer in the middle of a write; they give up at the first failure now.
-      await Promise.allSettled(tails.values());
+      await Promise.allSettled([...tails.values(), ...openings]);
     },
   };
-}
-
-/** Every record of the epoch listens to its end, which Node would take for a leak. */
-function newEpoch(): AbortController {
-  const epoch = new AbortController();
-  setMaxListeners(0, epoch.signal);
-  return epoch;
 }

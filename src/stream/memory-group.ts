@@ -6,6 +6,8 @@ import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, TopicPa
 export interface MemoryGroup {
   member(options: ConsumerOptions): Consumer;
   committed(of: TopicPartition): bigint | null;
+  /** Commits as a transaction does: nobody asks who has the partitions. */
+  commit(offsets: readonly CommitOffset[]): void;
   /** Something was written: members that wait for records look again. */
   wake(): void;
 }
@@ -27,10 +29,12 @@ interface Member {
 /**
  * @param topics the broker's topics with their partitions
  * @param beforeCommit called, and waited for, before each commit
+ * @param beforeRewind called, and waited for, before a committed offset is read
  */
 export function createGroup(
   topics: ReadonlyMap<string, readonly MemoryLog[]>,
   beforeCommit: () => void | Promise<void>,
+  beforeRewind: () => void | Promise<void>,
 ): MemoryGroup {
   const members = new Set<Member>();
   const commits = new Map<MemoryLog, bigint>();
@@ -107,6 +111,10 @@ export function createGroup(
     await beforeCommit();
     if (!member || !members.has(member) || member.generation !== generation)
       throw new MnerError('broker_unavailable', 'Cannot commit: this worker is not in its group now.');
+    set(offsets);
+  };
+
+  const set = (offsets: readonly CommitOffset[]): void => {
     for (const one of offsets) {
       const log = logOf(one);
       if (log) commits.set(log, one.offset);
@@ -115,6 +123,7 @@ export function createGroup(
 
   return {
     wake,
+    commit: set,
     committed(of) {
       const log = logOf(of);
       return (log && commits.get(log)) ?? null;
@@ -152,6 +161,17 @@ export function createGroup(
           if (member) void fetch(member);
         },
         commit: (offsets) => commit(member, offsets),
+        async rewind(of) {
+          const under = member?.generation;
+          await beforeRewind();
+          const log = logOf(of);
+          if (!member || !log || !member.positions.has(log) || member.generation !== under || under !== generation)
+            throw new MnerError('broker_unavailable', 'Cannot seek: this worker is not in its group now.');
+          const offset = startOf(log, member);
+          member.positions.set(log, offset);
+          void fetch(member);
+          return { offset, committed: commits.has(log) };
+        },
         async stop() {
           stopped = true;
           release();

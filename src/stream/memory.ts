@@ -2,7 +2,17 @@ import { type Clock, systemClock } from '../clock.js';
 import { MnerError } from '../errors.js';
 import { headerBytes } from './headers.js';
 import { createGroup, type MemoryGroup } from './memory-group.js';
-import type { Broker, Consumer, Headers, InputRecord, OutputRecord, Producer, TopicPartition } from './port.js';
+import { createTransactions, type TransactionWire } from './memory-transactions.js';
+import type {
+  Broker,
+  Consumer,
+  Headers,
+  InputRecord,
+  OutputRecord,
+  Producer,
+  TopicPartition,
+  TransactionalProducer,
+} from './port.js';
 
 export interface MemoryBrokerOptions {
   /** Gives records their timestamps. @default systemClock */
@@ -13,6 +23,8 @@ export interface MemoryBrokerOptions {
   readonly wire?: {
     readonly send?: (to: TopicPartition, records: readonly OutputRecord[]) => void | Promise<void>;
     readonly commit?: (group: string) => void | Promise<void>;
+    readonly rewind?: (group: string) => void | Promise<void>;
+    readonly transaction?: TransactionWire;
   };
 }
 
@@ -26,7 +38,7 @@ export interface Appended {
   readonly timestamp?: number;
 }
 
-/** A broker that lives in this process: for `mner extract`, and for tests that need no real one. */
+/** A broker that lives in this process, whose readers all read what is committed only: for `mner extract`, and for tests that need no real one. */
 export interface MemoryBroker extends Broker {
   /** Writes records as any producer would. Returns the offset of the last one. @throws MnerError `topic_missing` */
   append(topic: string, ...records: readonly Appended[]): bigint;
@@ -52,7 +64,7 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
   const topics = new Map<string, MemoryLog[]>();
   const groups = new Map<string, MemoryGroup>();
   const listeners = new Map<string, Set<(records: readonly InputRecord[]) => void>>();
-  const open = new Set<Consumer | Producer>();
+  const open = new Set<Consumer | Producer | TransactionalProducer>();
 
   const logs = (topic: string): readonly MemoryLog[] => {
     const found = topics.get(topic);
@@ -67,7 +79,13 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
   };
 
   const group = (name: string): MemoryGroup => {
-    const found = groups.get(name) ?? createGroup(topics, () => wire.commit?.(name));
+    const found =
+      groups.get(name) ??
+      createGroup(
+        topics,
+        () => wire.commit?.(name),
+        () => wire.rewind?.(name),
+      );
     groups.set(name, found);
     return found;
   };
@@ -84,12 +102,31 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
     return to.end - 1n;
   };
 
-  const send = async (to: TopicPartition, records: readonly OutputRecord[]): Promise<void> => {
+  /** What a broker checks before it takes a batch. */
+  const accept = async (to: TopicPartition, records: readonly OutputRecord[]): Promise<MemoryLog> => {
     await wire.send?.(to, records);
     const target = log(to.topic, to.partition);
     const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
     if (bytes > maxMessageBytes)
       throw new MnerError('output_too_large', `${to.topic} takes ${maxMessageBytes} bytes at once, not ${bytes}.`);
+    return target;
+  };
+
+  const transactions = createTransactions({
+    wire: wire.transaction ?? {},
+    accept,
+    finish(batches, commits) {
+      for (const { to, records, committed } of batches) {
+        if (committed) write(to, records);
+        // The marker of the transaction, and what it left behind, take offsets too.
+        to.end += committed ? 1n : BigInt(records.length) + 1n;
+      }
+      for (const { group: name, offsets } of commits) group(name).commit(offsets);
+    },
+  });
+
+  const send = async (to: TopicPartition, records: readonly OutputRecord[]): Promise<void> => {
+    const target = await accept(to, records);
     if (records.length > 0) write(target, records);
     // An acknowledgement crosses a network: whoever writes in a loop lets others have their turn.
     await new Promise((resolve) => setImmediate(resolve));
@@ -135,6 +172,11 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
           stopped = true;
         },
       };
+      open.add(producer);
+      return producer;
+    },
+    async transactions(transactionsOptions) {
+      const producer = await transactions(transactionsOptions, () => open.delete(producer));
       open.add(producer);
       return producer;
     },

@@ -49,6 +49,8 @@ export interface Broker {
   ): Promise<readonly { partition: number; end: bigint; committed: bigint | null }[]>;
   consumer(options: ConsumerOptions): Consumer;
   producer(): Promise<Producer>;
+  /** A producer of transactions; it fences nobody before its first `begin`. @throws MnerError `broker_unavailable`, `authentication_failed` */
+  transactions(options: TransactionsOptions): Promise<TransactionalProducer>;
   /** Closes everything that was opened from this broker. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -88,6 +90,13 @@ export interface Consumer {
   resume(partitions: readonly TopicPartition[]): void;
   /** @throws MnerError `broker_unavailable` when the commit did not happen, or may not have */
   commit(offsets: readonly CommitOffset[]): Promise<void>;
+  /**
+   * Reads the group's committed offset of a partition afresh, and goes on from there: what `records` hands over next begins
+   * at it. Without one it begins where `from` says. The caller pauses the partition before, so that nothing is on its way.
+   *
+   * @throws MnerError `broker_unavailable`, also when the group is joined anew meanwhile; then nothing was sought
+   */
+  rewind(partition: TopicPartition): Promise<Place>;
   /** Leaves the group. Safe to call twice, and before `start`. */
   stop(): Promise<void>;
 }
@@ -100,5 +109,43 @@ export interface Producer {
    * @throws MnerError `output_too_large`, `topic_missing`, `not_authorised`, `broker_unavailable`
    */
   send(to: TopicPartition, records: readonly OutputRecord[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Where reading of a partition goes on. */
+export interface Place {
+  readonly offset: bigint;
+  /** False where the group has committed nothing yet. */
+  readonly committed: boolean;
+}
+
+export interface TransactionsOptions {
+  /** The transactional id: of all producers with one id only the one that began last may write. */
+  readonly id: string;
+  /** After this long without an end the broker aborts a transaction by itself, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * A producer whose records, and the offsets that go with them, are seen by readers together or not at all. One transaction
+ * at a time, one call at a time. After a `begin`, `commit` or `abort` that failed it is of no use any more: stop it and open
+ * another one. Every method throws `producer_fenced` once another producer with the same id has begun.
+ */
+export interface TransactionalProducer {
+  /**
+   * Begins a transaction. The first time it fences all older producers with this id, and resolves only when what they left
+   * open is aborted, or committed if they were committing: only then does the committed offset hold still.
+   *
+   * @throws MnerError `broker_unavailable`, `not_authorised`; the first `begin` may be tried again
+   */
+  begin(): Promise<void>;
+  /** As {@link Producer.send}, within the transaction. After `output_too_large` the transaction goes on without these. */
+  send(to: TopicPartition, records: readonly OutputRecord[]): Promise<void>;
+  /** Commits a group's offsets with the transaction. Nobody checks that the group has given us the partitions. */
+  sendOffsets(group: string, offsets: readonly CommitOffset[]): Promise<void>;
+  /** @throws MnerError `broker_unavailable` when it is not committed, or may be: nobody knows */
+  commit(): Promise<void>;
+  abort(): Promise<void>;
+  /** Safe to call twice. A transaction that is open stays so until it is fenced or its time is over. */
   stop(): Promise<void>;
 }

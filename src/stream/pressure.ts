@@ -14,6 +14,8 @@ export interface PressureOptions {
 /** Back-pressure: counts the bytes that all lanes hold, and pauses reading while they are too many. */
 export interface Pressure {
   readonly bytes: number;
+  /** Reading is paused. */
+  readonly paused: boolean;
   hold(bytes: number): void;
   release(bytes: number): void;
   /** There is a new assignment, and nothing of it is paused yet. */
@@ -44,6 +46,9 @@ export function createPressure(options: PressureOptions): Pressure {
   return {
     get bytes() {
       return held;
+    },
+    get paused() {
+      return paused;
     },
     hold: (bytes) => change(bytes),
     release: (bytes) => change(-bytes),

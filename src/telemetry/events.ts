@@ -1,3 +1,21 @@
+/** What became of a tweet's picture. Anything but `used` means that the tweet was read as text only. */
+export const IMAGE_STATUSES = [
+  'used',
+  'none',
+  'unreachable',
+  'refused',
+  'not_found',
+  'too_large',
+  'unreadable',
+  'timed_out',
+  'rate_limited',
+  'skipped',
+] as const;
+export type ImageStatus = (typeof IMAGE_STATUSES)[number];
+
+/** What came of asking an origin for a picture. */
+export type FetchOutcome = 'ok' | Exclude<ImageStatus, 'used' | 'none' | 'skipped'>;
+
 /**
  * Everything that the worker tells about itself, as typed events. Business code emits; only this room knows metrics and
  * logs. No event carries a tweet's text or a full URL.
@@ -19,11 +37,16 @@ export type Event =
   | { readonly type: 'queued'; readonly tweets: number }
   | { readonly type: 'inflight'; readonly bytes: number }
   | { readonly type: 'image_cache'; readonly result: 'hit' | 'miss' | 'negative' | 'corrupt' | 'error' }
-  | { readonly type: 'image_fetch'; readonly outcome: string }
+  | { readonly type: 'image_fetch'; readonly outcome: FetchOutcome }
   /** A tweet with a picture was answered. */
-  | { readonly type: 'image'; readonly status: string }
+  | { readonly type: 'image'; readonly status: ImageStatus }
   /** A host of pictures is left alone for a while: it asked for that, or it failed again and again. */
   | { readonly type: 'image_host_pause'; readonly reason: 'retry_after' | 'failing' }
+  /** The words in a picture were asked for. */
+  | {
+      readonly type: 'image_words';
+      readonly result: 'found' | 'none' | 'timed_out' | 'skipped' | 'failed';
+    }
   | { readonly type: 'relevance'; readonly value: number }
   | {
       readonly type: 'lane';
@@ -40,7 +63,7 @@ export type Event =
   | { readonly type: 'inference_restart' }
   /** A decoding process ended under a picture, or while it had nothing to do; the next picture starts another. */
   | { readonly type: 'decoder_end'; readonly reason: 'crashed' | 'timed_out' | 'memory' }
-  | { readonly type: 'degraded'; readonly reason: 'cache' | 'provider'; readonly on: boolean }
+  | { readonly type: 'degraded'; readonly reason: 'cache' | 'provider' | 'pictures'; readonly on: boolean }
   | { readonly type: 'model'; readonly bundle: string; readonly version: string; readonly provider: string }
   /** Something for people to read, not counted. */
   | {
@@ -56,6 +79,7 @@ export const STAGES = [
   'fetch',
   'decode_image',
   'image_features',
+  'image_words',
   'tokenize',
   'queue',
   'inference',

@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorCode } from '../errors.js';
-import { STAGES } from './events.js';
+import { IMAGE_STATUSES, STAGES } from './events.js';
 
 /** One metric: the table below drives registration and docs/metrics.md. */
 export interface MetricRow {
@@ -13,6 +13,9 @@ export interface MetricRow {
 
 /** Only a record that is itself at fault becomes a dead letter. */
 const POISON = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => ERRORS[code].class === 'poison');
+
+/** Statuses of a picture that no fetch ends with. */
+const NOT_FETCHED: ReadonlySet<string> = new Set(['used', 'none', 'skipped']);
 
 const LANE = { topic: 'the input topics', partition: 'the partitions that this worker holds' };
 
@@ -78,44 +81,25 @@ export const METRICS = {
     name: 'mner_images_total',
     type: 'counter',
     help: 'Tweets with a picture, by what became of it (docs/pictures.md); `skipped` was shed, for lack of time or of a model.',
-    labels: {
-      status: [
-        'used',
-        'unreachable',
-        'refused',
-        'not_found',
-        'too_large',
-        'unreadable',
-        'timed_out',
-        'rate_limited',
-        'skipped',
-        'other',
-      ],
-    },
+    labels: { status: [...IMAGE_STATUSES.filter((status) => status !== 'none'), 'other'] },
   },
   imageFetches: {
     name: 'mner_image_fetches_total',
     type: 'counter',
     help: 'Fetches of pictures, by outcome.',
-    labels: {
-      outcome: [
-        'ok',
-        'unreachable',
-        'refused',
-        'not_found',
-        'too_large',
-        'unreadable',
-        'timed_out',
-        'rate_limited',
-        'other',
-      ],
-    },
+    labels: { outcome: ['ok', ...IMAGE_STATUSES.filter((status) => !NOT_FETCHED.has(status)), 'other'] },
   },
   imageHostPauses: {
     name: 'mner_image_host_pauses_total',
     type: 'counter',
     help: 'Hosts of pictures that were left alone for a while: they asked for that (`retry_after`), or failed again and again.',
     labels: { reason: ['retry_after', 'failing'] },
+  },
+  imageWords: {
+    name: 'mner_image_words_total',
+    type: 'counter',
+    help: 'Pictures whose words were asked for (`ocr`): found, none there, taken too long, `skipped` for lack of time, or the engine failed.',
+    labels: { result: ['found', 'none', 'timed_out', 'skipped', 'failed'] },
   },
   relevance: {
     name: 'mner_image_relevance',
@@ -132,7 +116,7 @@ export const METRICS = {
   lag: {
     name: 'mner_lag_records',
     type: 'gauge',
-    help: 'Records between the committed offset and the end of the partition.',
+    help: 'Records between the last acknowledged one and the end of the partition as it stood when records last came; it stands still while the partition is paused.',
     labels: LANE,
   },
   paused: { name: 'mner_paused_partitions', type: 'gauge', help: 'Partitions that are paused by back-pressure.' },
@@ -158,7 +142,7 @@ export const METRICS = {
     name: 'mner_degraded',
     type: 'gauge',
     help: '1 while the worker goes on without a part that failed.',
-    labels: { reason: ['cache', 'provider'] },
+    labels: { reason: ['cache', 'provider', 'pictures'] },
   },
   model: {
     name: 'mner_model_info',

@@ -33,6 +33,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const images = boundCounter(registry, METRICS.images, 'status');
   const imageFetches = boundCounter(registry, METRICS.imageFetches, 'outcome');
   const imageHostPauses = boundCounter(registry, METRICS.imageHostPauses, 'reason');
+  const imageWords = boundCounter(registry, METRICS.imageWords, 'result');
   const transactions = boundCounter(registry, METRICS.transactions, 'result');
   const rebalances = counter(registry, METRICS.rebalances);
   const inferenceRestarts = counter(registry, METRICS.inferenceRestarts);
@@ -85,6 +86,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
         return imageFetches(event.outcome);
       case 'image_host_pause':
         return imageHostPauses(event.reason);
+      case 'image_words':
+        return imageWords(event.result);
       case 'relevance':
         return relevance.observe(event.value);
       case 'batch':

@@ -17,7 +17,7 @@ export interface Tweet {
   readonly retweetOf?: string;
 }
 
-/** The photo that counts: the first one that can be looked at. Photos with nothing but a description are none. */
+/** The photo that counts: the first one that can be looked at. Photos with nothing but a description, or an empty URL, are none. */
 export function usablePhoto(tweet: Tweet): Photo | undefined {
-  return tweet.photos.find((photo) => photo.url !== undefined || photo.data !== undefined);
+  return tweet.photos.find((photo) => Boolean(photo.url) || photo.data !== undefined);
 }

@@ -10,7 +10,9 @@ import type { Tweet } from './tweet.js';
  */
 export function readV11(json: Json): Tweet {
   const id = requireId(idAt(json, 'id_str'), idAt(json, 'id'));
-  const original = objectAt(json, 'retweeted_status');
+  const retweeted = objectAt(json, 'retweeted_status');
+  // Some feeds include a stub of the original; the cut text is better than none.
+  const original = retweeted && hasText(retweeted) ? retweeted : undefined;
   const source = original ?? json;
   const extended = objectAt(source, 'extended_tweet');
   const text = longestText(stringAt(extended, 'full_text'), stringAt(source, 'full_text'), stringAt(source, 'text'));
@@ -21,7 +23,7 @@ export function readV11(json: Json): Tweet {
     id,
     text,
     displayed: displayedPart(text, holder?.display_text_range),
-    photos: [...photosOf(source), ...(extended ? photosOf(extended) : [])],
+    photos: photosOf(extended && photosOf(extended).length > 0 ? extended : source),
     ...present({
       createdAt: timeAt(json, 'created_at'),
       lang: stringAt(json, 'lang'),
@@ -29,6 +31,12 @@ export function readV11(json: Json): Tweet {
       retweetOf: original ? (idAt(original, 'id_str') ?? idAt(original, 'id')) : undefined,
     }),
   };
+}
+
+function hasText(tweet: Json): boolean {
+  return [tweet.full_text, tweet.text, objectAt(tweet, 'extended_tweet')?.full_text].some(
+    (text) => typeof text === 'string',
+  );
 }
 
 /** `extended_entities` lists every photo; `entities` of older tweets only the first. */

@@ -13,7 +13,7 @@ export function readXApiV2(json: Json): Tweet {
   const id = requireId(idAt(data, 'id'));
   const original = originalOf(data, includes);
   const source = original ?? data;
-  const text = longestText(stringAt(objectAt(source, 'note_tweet'), 'text'), stringAt(source, 'text'));
+  const text = longestText(...textsOf(source));
   return {
     id,
     text,
@@ -28,12 +28,16 @@ export function readXApiV2(json: Json): Tweet {
   };
 }
 
+function textsOf(tweet: Json): (string | undefined)[] {
+  return [stringAt(objectAt(tweet, 'note_tweet'), 'text'), stringAt(tweet, 'text')];
+}
+
 function originalOf(data: Json, includes: Json | undefined): Json | undefined {
   const reference = objectsAt(data, 'referenced_tweets').find((tweet) => stringAt(tweet, 'type') === 'retweeted');
   const id = idAt(reference, 'id');
   if (id === undefined) return undefined;
   return objectsAt(includes, 'tweets').find(
-    (tweet) => idAt(tweet, 'id') === id && stringAt(tweet, 'text') !== undefined,
+    (tweet) => idAt(tweet, 'id') === id && textsOf(tweet).some((text) => text !== undefined),
   );
 }
 

@@ -129,13 +129,12 @@ describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence
       () => ({ MNER_HTTP_PORT: port() }),
     ],
     [
-      'exactly_once asked for',
+      'exactly_once with transactions that outlast a session',
       2,
-      /delivery must be at_least_once, not exactly_once, since .* not in this version/,
+      /transaction_timeout_ms \(40000\) must be less than session_timeout_ms \(30000\), since /,
       none,
-      () => ({ MNER_DELIVERY: 'exactly_once' }),
+      () => ({ MNER_DELIVERY: 'exactly_once', MNER_TRANSACTION_TIMEOUT_MS: '40000' }),
     ],
-    ['ocr asked for', 2, /ocr must be off, not on, since .* not in this version/, none, () => ({ MNER_OCR: 'on' })],
     [
       'a secret whose file is missing',
       2,
@@ -256,7 +255,7 @@ describe.skipIf(NO_SERVERS)(`SIGTERM under load${NO_SERVERS}`, () => {
     const stopped = worker.stop('SIGTERM');
     await unready(worker);
     void worker.stop('SIGTERM');
-    expect(await stopped).toBe(null);
+    expect(await stopped).toBe(143);
     await gone(children);
     expect(outputs.records.all).toHaveLength(TWEETS);
   });

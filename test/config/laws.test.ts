@@ -55,10 +55,13 @@ const cases: [Partial<Config>, string][] = [
     'redis_ca_file must not be set while redis_url begins with redis://, since the connection would not be encrypted, although a file for that is named.',
   ],
   [
-    { delivery: 'exactly_once' },
-    'delivery must be at_least_once, not exactly_once, since exactly-once delivery is not in this version.',
+    { delivery: 'exactly_once', transaction_timeout_ms: 30_000 },
+    'transaction_timeout_ms (30000) must be less than session_timeout_ms (30000), since what a dead worker leaves open must be aborted by the time that another one takes over.',
   ],
-  [{ ocr: 'on' }, 'ocr must be off, not on, since reading the words in pictures is not in this version.'],
+  [
+    { ocr: 'on', image_ocr_timeout_ms: 8000 },
+    'image_ocr_timeout_ms (8000) must be less than image_budget_ms (8000), since a tweet would lose its picture to the words in it.',
+  ],
 ];
 
 test.each(cases)('%o is refused with its reason', (change, message) => {

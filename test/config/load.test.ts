@@ -197,14 +197,9 @@ describe('what is refused, in one sentence', () => {
       'MNER_INPUT_TOPIC is "my tweets", but must be a topic name: letters, digits, dot, underscore and hyphen, at most 249 of them.',
     ],
     [
-      'exactly once',
-      { env: { MNER_DELIVERY: 'exactly_once' } },
-      'delivery must be at_least_once, not exactly_once, since exactly-once delivery is not in this version.',
-    ],
-    [
-      'OCR',
-      { env: { MNER_OCR: 'on' } },
-      'ocr must be off, not on, since reading the words in pictures is not in this version.',
+      'exactly once with a session that is too short',
+      { env: { MNER_DELIVERY: 'exactly_once', MNER_TRANSACTION_TIMEOUT_MS: '40000' } },
+      'transaction_timeout_ms (40000) must be less than session_timeout_ms (30000), since what a dead worker leaves open must be aborted by the time that another one takes over.',
     ],
     [
       'a file that is not there',

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readMessage } from '#mner/image/decode-wire.js';
 
 const answer = (decoded: unknown) => ({ type: 'answer', decoded });
@@ -25,6 +25,28 @@ it.each([
   [answer({ status: 'unreadable' })],
 ])('takes nothing else: %j', (message) => {
   expect(readMessage(message, { size: 2 })).toBeNull();
+});
+
+describe('where a grey picture is asked for', () => {
+  const pixels = new Uint8Array(12);
+  const limits = { size: 2, greySide: 4 };
+
+  it('takes one of at most that many pixels a side', () => {
+    const message = answer({ status: 'ok', pixels, grey: { width: 4, height: 3, pixels: new Uint8Array(12) } });
+    expect(readMessage(message, limits)).toEqual(message);
+  });
+
+  it.each([
+    [undefined],
+    [{ width: 4, height: 3, pixels: new Uint8Array(11) }],
+    [{ width: 5, height: 1, pixels: new Uint8Array(5) }],
+    [{ width: 0, height: 0, pixels: new Uint8Array(0) }],
+    [{ width: 1.5, height: 2, pixels: new Uint8Array(3) }],
+    [{ width: '4', height: 1, pixels: new Uint8Array(4) }],
+    [{ width: 4, height: 1, pixels: 'grey' }],
+  ])('takes nothing else: %j', (grey) => {
+    expect(readMessage(answer({ status: 'ok', pixels, grey }), limits)).toBeNull();
+  });
 });
 
 it('keeps only what belongs to an answer, and not much of its words', () => {

@@ -65,6 +65,29 @@ export function decoderConformance(name: string, create: (options: DecoderOption
       await expect(never.decode(bytes)).rejects.toMatchObject({ code: 'decoder_unavailable' });
     });
 
+    describe('a grey picture beside', () => {
+      const reading = create({ size: SIZE, greySide: 48 });
+      afterAll(() => reading.stop());
+
+      it.each([
+        ['is at most so large', () => plain(WHITE, 96, 64).png(), [48, 32]],
+        ['keeps a smaller size', () => plain(WHITE, 20, 30).jpeg(), [20, 30]],
+        ['has a pixel at least', () => plain(WHITE, 500, 2).png(), [48, 1]],
+        ['stands upright', () => plain(WHITE, 96, 64).withMetadata({ orientation: 6 }).jpeg(), [32, 48]],
+      ] as const)('%s', async (_, draw, [width, height]) => {
+        const decoded = await reading.decode(await draw().toBuffer());
+        expect(decoded).toMatchObject({ status: 'ok', grey: { width, height } });
+        if (decoded.status === 'ok') expect(decoded.grey?.pixels).toEqual(new Uint8Array(width * height).fill(255));
+      });
+
+      it('changes nothing in the other', async () => {
+        const bytes = await quarters(100).png().toBuffer();
+        const [both, one] = await Promise.all([reading.decode(bytes), decoder.decode(bytes)]);
+        expect(one).not.toHaveProperty('grey');
+        expect(both).toEqual({ ...one, grey: expect.anything() });
+      });
+    });
+
     describe('what must work', () => {
       it.each([
         ['JPEG', () => quarters().jpeg({ quality: 95 })],

@@ -1,30 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MnerError } from '#mner/errors.js';
-import type { Broker, Consumer, ConsumerOptions, OutputRecord, Producer } from '#mner/stream/port.js';
+import type { Broker, Consumer, ConsumerOptions, Producer } from '#mner/stream/port.js';
 import { type Inbox, inbox } from './inbox.js';
+import { freshName, text } from './names.js';
+import { transactionConformance } from './transaction-conformance.js';
 
 /** How a broker under test is opened; every test makes topics and groups of its own. */
 export interface BrokerUnderTest {
   open(): Promise<Broker>;
 }
 
-let serial = 0;
-const run = `${process.pid.toString(36)}${Math.round(performance.timeOrigin).toString(36)}`;
-
-/** A name that no other test and no earlier run has used. */
-export function freshName(what: string): string {
-  serial += 1;
-  return `${what}-${run}-${serial}`;
-}
-
-export function text(value: string, headers: OutputRecord['headers'] = [], key: string | null = null): OutputRecord {
-  return { key: key === null ? null : Buffer.from(key), value: Buffer.from(value), headers };
-}
-
 const values = (box: Inbox) => box.records.all.map(({ value }) => value?.toString() ?? null);
 
 /** What every adapter of the broker port must do. */
 export function brokerConformance(name: string, under: BrokerUnderTest): void {
+  transactionConformance(name, under);
   describe(`${name} as a broker`, () => {
     let broker: Broker;
     let producer: Producer;

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { manualClock } from '#mner/clock.js';
 import { COMPRESSIONS, kafkaBroker } from '#mner/stream/kafka/broker.js';
 import type { Broker } from '#mner/stream/port.js';
-import { brokerConformance, freshName, text } from './broker-conformance.js';
+import { brokerConformance } from './broker-conformance.js';
 import { inbox } from './inbox.js';
+import { freshName, text } from './names.js';
 
 const brokers = process.env.MNER_TEST_BROKERS?.split(',').filter(Boolean) ?? [];
 

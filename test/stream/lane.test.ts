@@ -40,6 +40,23 @@ describe('a lane', () => {
     expect(lane.lag).toBe(12);
   });
 
+  it('counts what could be delivered now', () => {
+    const lane = laneWith(0, 1, 2, 3);
+    const counts = [lane.ready];
+    for (const offset of [1, 0, 3]) {
+      finish(lane, offset);
+      counts.push(lane.ready);
+    }
+    expect(counts).toEqual([0, 0, 2, 2]);
+    lane.take({ records: 1, bytes: 1e9 });
+    lane.acknowledge();
+    expect(lane.ready).toBe(1);
+    finish(lane, 2);
+    expect(lane.ready).toBe(3);
+    lane.close();
+    expect(lane.ready).toBe(0);
+  });
+
   it('has one batch out at a time', () => {
     const lane = laneWith(0, 1);
     finish(lane, 0);

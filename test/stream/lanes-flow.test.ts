@@ -107,6 +107,8 @@ describe('lanes in a rebalance', () => {
     const taken = await take(2);
     for (const { record, answer } of taken) answer(output(record));
     await settle();
+    world.clock.advance(500);
+    await settle();
     expect(of(events, 'note').map(({ level }) => level)).toEqual(['error']);
     expect(of(events, 'tweet')).toHaveLength(1);
     expect(of(events, 'inflight').at(-1)?.bytes).toBe(0);

@@ -1,6 +1,7 @@
 import { type ManualClock, manualClock } from '#mner/clock.js';
 import type { MnerError } from '#mner/errors.js';
 import { atLeastOnce } from '#mner/stream/at-least-once.js';
+import { exactlyOnce } from '#mner/stream/exactly-once.js';
 import { createLanes, type LaneLimits, type Lanes } from '#mner/stream/lanes.js';
 import { type Appended, type MemoryBroker, type MemoryBrokerOptions, memoryBroker } from '#mner/stream/memory.js';
 import type { Outcome, Process } from '#mner/stream/outcome.js';
@@ -39,6 +40,10 @@ interface Setup {
   readonly wire?: MemoryBrokerOptions['wire'];
   readonly maxMessageBytes?: number;
   readonly mentions?: boolean;
+  /** Where a group without a committed offset begins. @default 'earliest' */
+  readonly from?: 'earliest' | 'latest';
+  /** @default 'at_least_once' */
+  readonly delivery?: 'at_least_once' | 'exactly_once';
 }
 
 const stops: (() => Promise<void>)[] = [];
@@ -64,7 +69,7 @@ export async function setUp(setup: Setup = {}) {
 type World = Setup & { readonly clock: ManualClock; readonly broker: MemoryBroker };
 
 export async function startLanes(world: World, process: Process) {
-  const { broker, clock, limits = {}, mentions } = world;
+  const { broker, clock, limits = {}, mentions, delivery, from = 'earliest' } = world;
   const events: Event[] = [];
   const failures: MnerError[] = [];
   let told = () => {};
@@ -75,11 +80,15 @@ export async function startLanes(world: World, process: Process) {
   const topics = { output: 'out', deadLetters: 'dead', mentions: mentions ? 'mentions' : undefined };
   const counts = await broker.partitions(['out', 'dead', 'mentions']);
   const partitionsOf = (topic: string) => counts.get(topic) ?? 1;
-  const producer = await broker.producer();
+  const consumer = broker.consumer({ topics: ['in'], group: 'g', from });
+  const shared = { topics, partitionsOf, clock, emit };
   const lanes: Lanes = createLanes({
-    consumer: broker.consumer({ topics: ['in'], group: 'g' }),
+    consumer,
     process,
-    delivery: atLeastOnce({ producer, topics, partitionsOf, clock, emit }),
+    delivery:
+      delivery === 'exactly_once'
+        ? exactlyOnce({ ...shared, broker, consumer, group: 'g', timeoutMs: 10_000 })
+        : atLeastOnce({ ...shared, producer: await broker.producer() }),
     failed: (error) => {
       failures.push(error);
       told();

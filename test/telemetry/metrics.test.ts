@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ERRORS } from '#mner/errors.js';
-import { IMAGE_STATUSES } from '#mner/image/port.js';
-import { type Event, STAGES } from '#mner/telemetry/events.js';
+import { type Event, IMAGE_STATUSES, STAGES } from '#mner/telemetry/events.js';
 import { METRICS, type MetricRow, metricsMarkdown } from '#mner/telemetry/metric-table.js';
 import { createMetrics } from '#mner/telemetry/metrics.js';
 
@@ -21,6 +20,7 @@ const CONTRACT: Record<string, string[]> = {
   images_total: ['status'],
   image_fetches_total: ['outcome'],
   image_host_pauses_total: ['reason'],
+  image_words_total: ['result'],
   image_relevance: [],
   oldest_unprocessed_seconds: ['topic', 'partition'],
   lag_records: ['topic', 'partition'],
@@ -88,7 +88,8 @@ test.each<[Event, string[]]>([
   [{ type: 'image_cache', result: 'negative' }, ['mner_image_cache_requests_total{result="negative"} 1']],
   [{ type: 'image', status: 'skipped' }, ['mner_images_total{status="skipped"} 1']],
   [{ type: 'image_fetch', outcome: 'not_found' }, ['mner_image_fetches_total{outcome="not_found"} 1']],
-  [{ type: 'image_fetch', outcome: 'no such outcome' }, ['mner_image_fetches_total{outcome="other"} 1']],
+  [{ type: 'image_fetch', outcome: 'no such outcome' as never }, ['mner_image_fetches_total{outcome="other"} 1']],
+  [{ type: 'image_words', result: 'found' }, ['mner_image_words_total{result="found"} 1']],
   [{ type: 'image_host_pause', reason: 'failing' }, ['mner_image_host_pauses_total{reason="failing"} 1']],
   [
     { type: 'relevance', value: 0.83 },

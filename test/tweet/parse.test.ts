@@ -37,6 +37,11 @@ describe('the native shape', () => {
     expect(usablePhoto(tweet)).toEqual({ url: 'https://example.com/a.jpg', altText: 'a court' });
   });
 
+  it('passes over a photo with an empty URL', () => {
+    const tweet = parse({ id: '1', text: 'x', media: [{ url: '' }, { url: 'https://example.com/b.jpg' }] });
+    expect(usablePhoto(tweet)).toEqual({ url: 'https://example.com/b.jpg' });
+  });
+
   it('keeps the digits of an id that is a number', () => {
     expect(parse('{"id": 1234567890123456789, "text": "x", "author_id":9876543210987654321}')).toMatchObject({
       id: '1234567890123456789',
@@ -71,6 +76,12 @@ describe('the shape of X API v2', () => {
   it('prefers the whole text of a long tweet', () => {
     const tweet = parse({ data: { id: '1', text: 'cut…', note_tweet: { text: 'cut no more, this is all of it' } } });
     expect(tweet.text).toBe('cut no more, this is all of it');
+  });
+
+  it('reads an original that has only the text of a long tweet', () => {
+    const data = { id: '1', text: 'RT @a: …', referenced_tweets: [{ type: 'retweeted', id: '9' }] };
+    const tweet = parse({ data, includes: { tweets: [{ id: '9', note_tweet: { text: 'all of it, long' } }] } });
+    expect(tweet).toMatchObject({ text: 'all of it, long', retweetOf: '9' });
   });
 
   it('reads a retweet as its original where that is included', () => {
@@ -110,6 +121,23 @@ describe('the shape of version 1.1', () => {
       extended_tweet: { full_text: 'cut no more', display_text_range: [4, 11] },
     });
     expect(tweet).toMatchObject({ text: 'cut no more', displayed: [4, 11] });
+  });
+
+  it('reads a retweet whose original is a stub as what it is', () => {
+    const tweet = parse({ id_str: '1', full_text: 'RT @a: cut…', retweeted_status: { id_str: '2' } });
+    expect(tweet.text).toBe('RT @a: cut…');
+    expect(tweet.retweetOf).toBeUndefined();
+  });
+
+  it('lists a photo once that stands in the cut and in the whole tweet', () => {
+    const media = [{ media_url_https: 'https://pbs.twimg.com/media/a.jpg' }];
+    const tweet = parse({
+      id_str: '5',
+      text: 'cut…',
+      extended_entities: { media },
+      extended_tweet: { full_text: 'cut no more', extended_entities: { media } },
+    });
+    expect(tweet.photos).toHaveLength(1);
   });
 
   it('reads a retweet as its original', () => {

@@ -16,6 +16,8 @@ export interface Seen {
   readonly tags: readonly { readonly tag: string; readonly score: number }[];
   /** The box as x0, y0, x1, y1 in shares of width and height. */
   readonly objects: readonly SeenObject[];
+  /** The words in it; null where they were not read, be it that `ocr` is `off`. */
+  readonly words: string | null;
   /** With `--text`: probability that the picture belongs to the text. */
   readonly relevance: number | null;
   /** By stage. */
@@ -44,6 +46,7 @@ export function formatSeen(seen: Seen): string {
       'object',
       `${object} ${percent(score)} at ${box.map(percent).join(', ')}`,
     ]),
+    ...(seen.words === null ? [] : [['words', seen.words || 'none']]),
     ...(seen.relevance === null ? [] : [['relevance', seen.relevance.toFixed(2)]]),
     ['time', steps.join(', ')],
   ]

@@ -14,7 +14,7 @@ export interface Codec {
   decode(value: Uint8Array): Remembered | null;
 }
 
-const VERSION = 1;
+const VERSION = 2;
 /** The byte of a status is its place here; new ones go to the end. */
 const STATUSES = [
   'used',
@@ -31,6 +31,7 @@ const HEAD = 4;
 const TAIL = 4;
 const TAG = 4;
 const OBJECT = 12;
+const WORDS = 2;
 
 /**
  * Little-endian bytes:
@@ -43,9 +44,10 @@ const OBJECT = 12;
  * | 2 each | grid, then embedding: float16, in the shapes of the vision bundle |
  * | 4 each | tags: index, score as float16 |
  * | 12 each | objects: class, score, x0, y0, x1, y1 as float16 |
+ * | 0, or 2 + n | nothing where the words were not read; else n, and the words in n bytes of UTF-8 |
  * | 4 | CRC-32 of all before, seeded with the bundle's name and version and its shapes |
  *
- * With the shapes of docs/bundles.md a value takes 10,476 bytes at most.
+ * With the shapes of docs/bundles.md a value takes 10,476 bytes at most, and with words 1,202 bytes more.
  */
 export function createCodec(bundle: Pick<VisionShape, 'version' | 'cells' | 'cellWidth' | 'embeddingWidth'>): Codec {
   const gridLength = bundle.cells * bundle.cellWidth;
@@ -56,7 +58,10 @@ export function createCodec(bundle: Pick<VisionShape, 'version' | 'cells' | 'cel
     const features = entry.status === 'used' ? entry.features : null;
     const tags = features?.tags ?? [];
     const objects = features?.objects ?? [];
-    const body = features ? vectors + tags.length * TAG + objects.length * OBJECT : 0;
+    const words = features?.words === undefined ? null : Buffer.from(features.words);
+    const body = features
+      ? vectors + tags.length * TAG + objects.length * OBJECT + (words ? WORDS + words.length : 0)
+      : 0;
     const out = Buffer.alloc(HEAD + body + TAIL);
     let at = 0;
     const byte = (value: number) => {
@@ -82,6 +87,10 @@ export function createCodec(bundle: Pick<VisionShape, 'version' | 'cells' | 'cel
         short(floatToHalf(score));
         for (const edge of box) short(floatToHalf(edge));
       }
+      if (words) {
+        short(words.length);
+        at += words.copy(out, at);
+      }
     }
     out.writeUInt32LE(crc32(out.subarray(0, at), seed), at);
     return out;
@@ -96,7 +105,10 @@ export function createCodec(bundle: Pick<VisionShape, 'version' | 'cells' | 'cel
     if (status === undefined) return null;
     const [tagCount, objectCount] = [value[2] ?? 0, value[3] ?? 0];
     if (status !== 'used') return end === HEAD ? { status } : null;
-    if (end !== HEAD + vectors + tagCount * TAG + objectCount * OBJECT) return null;
+    const wordsAt = HEAD + vectors + tagCount * TAG + objectCount * OBJECT;
+    const hasWords = end > wordsAt;
+    if (end !== wordsAt && (end < wordsAt + WORDS || end !== wordsAt + WORDS + value.readUInt16LE(wordsAt)))
+      return null;
     let at = HEAD;
     const short = () => {
       at += 2;
@@ -116,7 +128,8 @@ export function createCodec(bundle: Pick<VisionShape, 'version' | 'cells' | 'cel
       score: half(),
       box: [half(), half(), half(), half()] as const,
     }));
-    return { status, features: { grid, embedding, tags, objects } };
+    const words = hasWords ? value.toString('utf8', wordsAt + WORDS, end) : undefined;
+    return { status, features: { grid, embedding, tags, objects, ...(words !== undefined && { words }) } };
   }
 
   return { encode, decode };

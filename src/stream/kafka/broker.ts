@@ -1,9 +1,10 @@
-import type { Broker, Consumer, Producer } from '../port.js';
+import type { Broker, Consumer, Producer, TransactionalProducer } from '../port.js';
 import { kafkaAdmin } from './admin.js';
 import { type KafkaOptions, kafkaCluster } from './client.js';
 import { installCodecs } from './codecs.js';
 import { kafkaConsumer } from './consumer.js';
 import { kafkaProducer } from './producer.js';
+import { kafkaTransactions } from './transactions.js';
 
 export type { KafkaOptions } from './client.js';
 export { COMPRESSIONS, type Compression } from './codecs.js';
@@ -13,7 +14,7 @@ export function kafkaBroker(options: KafkaOptions): Broker {
   installCodecs();
   const cluster = kafkaCluster(options);
   const admin = kafkaAdmin(cluster);
-  const open = new Set<Consumer | Producer>();
+  const open = new Set<Consumer | Producer | TransactionalProducer>();
   return {
     connect: admin.connect,
     partitions: admin.partitions,
@@ -26,6 +27,11 @@ export function kafkaBroker(options: KafkaOptions): Broker {
     },
     async producer() {
       const producer = await kafkaProducer(cluster);
+      open.add(producer);
+      return producer;
+    },
+    async transactions(transactionsOptions) {
+      const producer = await kafkaTransactions(cluster, transactionsOptions, () => open.delete(producer));
       open.add(producer);
       return producer;
     },

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { type ISocketFactory, Kafka, type LogEntry, logLevel, type SASLOptions } from 'kafkajs';
+import { type ISocketFactory, Kafka, type LogEntry, logLevel, type RetryOptions, type SASLOptions } from 'kafkajs';
 import { type Clock, systemClock } from '../../clock.js';
 import { type Emit, silent } from '../../telemetry/events.js';
 import type { Compression } from './codecs.js';
@@ -32,8 +32,10 @@ export interface KafkaCluster {
   /**
    * A client of its own for each consumer, producer and admin: kafkajs keeps one table of committed offsets for each
    * client and group, and two consumers of a group in one process would wipe each other's.
+   *
+   * @param retry how its connections and coordinators are tried again @default few and slow attempts
    */
-  client(): Kafka;
+  client(retry?: RetryOptions): Kafka;
 }
 
 export function kafkaCluster(options: KafkaOptions): KafkaCluster {
@@ -46,7 +48,7 @@ export function kafkaCluster(options: KafkaOptions): KafkaCluster {
     compression,
     clock,
     emit,
-    client: () =>
+    client: (retry) =>
       new Kafka({
         brokers: [...brokers],
         clientId,
@@ -58,7 +60,13 @@ export function kafkaCluster(options: KafkaOptions): KafkaCluster {
         requestTimeout: 10_000,
         enforceRequestTimeout: true,
         // All five are named: kafkajs has other defaults where NODE_ENV is "test".
-        retry: { initialRetryTime: 100, maxRetryTime: 1000, factor: 0.2, multiplier: 2, retries: attempts - 1 },
+        retry: retry ?? {
+          initialRetryTime: 100,
+          maxRetryTime: 1000,
+          factor: 0.2,
+          multiplier: 2,
+          retries: attempts - 1,
+        },
         socketFactory,
         logLevel: logLevel.WARN,
         logCreator: () => log,

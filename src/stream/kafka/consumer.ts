@@ -1,7 +1,7 @@
 import type { EachBatchPayload, Consumer as KafkaConsumer } from 'kafkajs';
 import { delay } from '../../clock.js';
 import { asMnerError, MnerError } from '../../errors.js';
-import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, TopicPartition } from '../port.js';
+import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, Place, TopicPartition } from '../port.js';
 import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
 import { isWireError, wireError } from './errors.js';
@@ -39,6 +39,8 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   let joining = settled();
   /** The last offset that the coordinator acknowledged in this generation, by partition. */
   const acknowledged = new Map<string, bigint>();
+  /** How often each partition was rewound in this generation. */
+  const rewinds = new Map<string, number>();
 
   const start = async (handlers: ConsumerHandlers): Promise<void> => {
     if (stopping || first) return;
@@ -113,6 +115,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       joined = true;
       outage = false;
       acknowledged.clear();
+      rewinds.clear();
       // kafkajs keeps a partition paused across rebalances, even one that was away meanwhile.
       const paused = member.paused();
       if (paused.length > 0) member.resume(paused);
@@ -210,12 +213,13 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       const message = `Offset ${judged.expected} of ${topic}, partition ${partition}, is gone; reading goes on at ${fetched}.`;
       emit({ type: 'note', level: 'error', message });
     }
-    const under = generation;
+    const [under, rewound] = [generation, rewinds.get(key)];
     const records = batch.messages.map((message) => fromMessage(topic, partition, message));
     await handlers.records(records, BigInt(batch.highWatermark));
-    // The group may have been joined again meanwhile: then kafkajs's position is a new one, and not ours to move.
+    // The group may have been joined again meanwhile, or the partition rewound: then kafkajs's position is a new one, and
+    // this batch must not move it. Moved to the end of a batch that its lane dropped, it would skip those records.
     const last = batch.messages.at(-1);
-    if (under !== generation || !last) return;
+    if (under !== generation || rewound !== rewinds.get(key) || !last) return;
     positions.taken(key, BigInt(batch.lastOffset()) + 1n);
     resolveOffset(last.offset);
   };
@@ -230,9 +234,9 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
           if (!valid()) return;
           for (const { partition, start, end, committed } of offsets) {
             if (!partitions.some((held) => held.topic === topic && held.partition === partition)) continue;
-            const offset = committed ?? (from === 'earliest' ? start : end);
-            positions.place(keyOf({ topic, partition }), offset);
-            member.seek({ topic, partition, offset: String(offset) });
+            // A rewind read its offset later than we did.
+            if (rewinds.has(keyOf({ topic, partition }))) continue;
+            seek(member, { topic, partition }, committed ?? (from === 'earliest' ? start : end));
           }
         }
         return;
@@ -241,6 +245,26 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
         await delay(clock, REVIVE_MS, ending.signal);
       }
     }
+  };
+
+  const seek = (member: KafkaConsumer, of: TopicPartition, offset: bigint): void => {
+    positions.place(keyOf(of), offset);
+    member.seek({ ...of, offset: String(offset) });
+  };
+
+  const rewind = async ({ topic, partition }: TopicPartition): Promise<Place> => {
+    const under = generation;
+    const member = consumer;
+    const offsets = await admin.offsets(topic, group);
+    const found = offsets.find((one) => one.partition === partition);
+    if (!member || !found || !joined || under !== generation || ending.signal.aborted)
+      throw new MnerError('broker_unavailable', `Cannot seek in ${topic}: this worker is not in its group now.`);
+    // From here on without a pause: counted first, so that neither a batch under way nor `place` moves it again.
+    const key = keyOf({ topic, partition });
+    rewinds.set(key, (rewinds.get(key) ?? 0) + 1);
+    const offset = found.committed ?? (from === 'earliest' ? found.start : found.end);
+    seek(member, { topic, partition }, offset);
+    return { offset, committed: found.committed !== null };
   };
 
   const commit = async (offsets: readonly CommitOffset[]): Promise<void> => {
@@ -282,6 +306,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     pause: (partitions) => joined && consumer?.pause(each(partitions)),
     resume: (partitions) => joined && consumer?.resume(each(partitions)),
     commit,
+    rewind,
     stop,
   };
 }

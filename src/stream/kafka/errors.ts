@@ -20,6 +20,11 @@ export function isWireError(error: unknown): boolean {
   return causesOf(error).every((cause) => cause.name.startsWith('KafkaJS') || typeof cause.code === 'string');
 }
 
+/** Whether the broker's answer was one of these, by kafkajs's names for them. */
+export function hasType(error: unknown, types: readonly string[]): boolean {
+  return causesOf(error).some(({ type }) => type !== undefined && types.includes(type));
+}
+
 interface Cause {
   readonly name: string;
   readonly message: string;
@@ -55,6 +60,10 @@ function codeOf({ name, type }: Cause): ErrorCode | undefined {
     case 'UNKNOWN_TOPIC_OR_PARTITION':
     case 'INVALID_TOPIC_EXCEPTION':
       return 'topic_missing';
+    case 'INVALID_TRANSACTION_TIMEOUT':
+      return 'bad_config';
+    case 'INVALID_PRODUCER_EPOCH':
+      return 'producer_fenced';
     case 'SASL_AUTHENTICATION_FAILED':
     case 'UNSUPPORTED_SASL_MECHANISM':
     case 'ILLEGAL_SASL_STATE':

@@ -37,19 +37,20 @@ interface Position {
   next: bigint | null | undefined;
   /** We have sought `next`, and no batch from there has come since. */
   sought: boolean;
+  /** No fetch from before can still come back. */
+  quiet: boolean;
 }
 
 export function createPositions(): Positions {
   let positions = new Map<string, Position>();
-  let quiet = true;
   return {
-    joined(partitions, isQuiet) {
-      quiet = isQuiet;
-      positions = new Map(partitions.map((key) => [key, { next: quiet ? undefined : null, sought: false }]));
+    joined(partitions, quiet) {
+      positions = new Map(partitions.map((key) => [key, { next: quiet ? undefined : null, sought: false, quiet }]));
     },
     place(partition, offset) {
       const position = positions.get(partition);
-      if (position) position.next = offset;
+      // What was fetched from elsewhere may still come, whatever the join was like.
+      if (position) Object.assign(position, { next: offset, sought: false, quiet: false });
     },
     judge(partition, offset) {
       const position = positions.get(partition);
@@ -67,10 +68,10 @@ export function createPositions(): Positions {
       if (position) Object.assign(position, { next, sought: false });
     },
     skipped(partition, next) {
-      // After a quiet join no batch is stale, so this is the partition's own. After another it may be stale: then the next
+      // After a quiet join, and until it is placed, no batch is stale, so this is the partition's own. After another it may be stale: then the next
       // batch does not fit, and we seek back, which costs one fetch.
       const position = positions.get(partition);
-      if (quiet && position) position.next = next;
+      if (position?.quiet) position.next = next;
     },
   };
 }

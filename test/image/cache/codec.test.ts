@@ -28,6 +28,32 @@ it('takes 10,476 bytes for a picture, and 8 for a failure', () => {
   expect(codec.encode({ status: 'not_found' })).toHaveLength(8);
 });
 
+describe('the words of a picture', () => {
+  const withWords = (words: string): Remembered => ({ ...FULL, features: { ...FULL.features, words } });
+
+  it.each(['', 'FC Barcelona', 'Zoë 🎉', '🎉'.repeat(300)])('are given back: %j', (words) => {
+    const value = codec.encode(withWords(words));
+    expect(value).toHaveLength(10_476 + 2 + Buffer.byteLength(words));
+    expect(value.length).toBeLessThan(16_384);
+    expect(codec.decode(value)).toEqual(withWords(words));
+  });
+
+  it('that were not read are another thing than none', () => {
+    const entry = codec.decode(codec.encode(FULL));
+    expect(entry?.status === 'used' && 'words' in entry.features).toBe(false);
+  });
+
+  it('are a miss when they are not as long as they say', () => {
+    const seed = crc32('vision 1.0.0/25/192/384');
+    const body = codec.encode(FULL).subarray(0, -4);
+    for (const tail of ['00', '0000', '0100', '0200', '010041', '020041']) {
+      const value = Buffer.concat([body, Buffer.from(tail, 'hex'), Buffer.alloc(4)]);
+      value.writeUInt32LE(crc32(value.subarray(0, -4), seed), value.length - 4);
+      expect(codec.decode(value) !== null, tail).toBe(tail === '0000' || tail === '010041');
+    }
+  });
+});
+
 it.each(['unreachable', 'refused', 'not_found', 'too_large', 'unreadable', 'timed_out', 'rate_limited'] as const)(
   'remembers %s',
   (status) => {
@@ -89,12 +115,12 @@ describe('is a miss', () => {
       out.writeUInt32LE(crc32(out.subarray(0, bytes.length), seed), bytes.length);
       return out;
     };
-    expect(codec.decode(sealed(1, 3, 0, 0))).toEqual({ status: 'not_found' });
-    expect(codec.decode(sealed(0, 3, 0, 0))).toBeNull();
-    expect(codec.decode(sealed(2, 3, 0, 0))).toBeNull();
-    expect(codec.decode(sealed(1, 99, 0, 0))).toBeNull();
-    expect(codec.decode(sealed(1, 3, 0, 0, 7))).toBeNull();
-    expect(codec.decode(sealed(1, 0, 0, 0))).toBeNull();
-    expect(codec.decode(sealed(1, 0, 255, 255))).toBeNull();
+    expect(codec.decode(sealed(2, 3, 0, 0))).toEqual({ status: 'not_found' });
+    expect(codec.decode(sealed(1, 3, 0, 0))).toBeNull();
+    expect(codec.decode(sealed(3, 3, 0, 0))).toBeNull();
+    expect(codec.decode(sealed(2, 99, 0, 0))).toBeNull();
+    expect(codec.decode(sealed(2, 3, 0, 0, 7))).toBeNull();
+    expect(codec.decode(sealed(2, 0, 0, 0))).toBeNull();
+    expect(codec.decode(sealed(2, 0, 255, 255))).toBeNull();
   });
 });

@@ -24,7 +24,7 @@ describe.skipIf(!here)('Redis in other shapes (skipped without MNER_TEST_REDIS_U
 
   const open = (options: Omit<RedisCacheOptions, 'emit'>) => {
     const heard = listener();
-    const cache = redisCache({ commandTimeoutMs: 5_000, ...options, emit: heard.emit });
+    const cache = redisCache({ commandTimeoutMs: 5_000, readyTimeoutMs: 20_000, ...options, emit: heard.emit });
     opened.push(cache);
     return { cache, ...heard };
   };
@@ -36,7 +36,7 @@ describe.skipIf(!here)('Redis in other shapes (skipped without MNER_TEST_REDIS_U
     });
 
     cacheConformance('redis cluster', () => ({
-      cache: redisCache({ url: cluster.url, mode: 'cluster', commandTimeoutMs: 5_000 }),
+      cache: redisCache({ url: cluster.url, mode: 'cluster', commandTimeoutMs: 5_000, readyTimeoutMs: 20_000 }),
       // Redis has a clock of its own that nobody can move.
       pass: wait,
     }));

@@ -21,6 +21,10 @@ describe('what kafkajs throws', () => {
     ['CLUSTER_AUTHORIZATION_FAILED', 'not_authorised'],
     ['SASL_AUTHENTICATION_FAILED', 'authentication_failed'],
     ['UNSUPPORTED_SASL_MECHANISM', 'authentication_failed'],
+    ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'not_authorised'],
+    ['INVALID_PRODUCER_EPOCH', 'producer_fenced'],
+    ['INVALID_TRANSACTION_TIMEOUT', 'bad_config'],
+    ['CONCURRENT_TRANSACTIONS', 'broker_unavailable'],
     ['NOT_ENOUGH_REPLICAS', 'broker_unavailable'],
     ['REBALANCE_IN_PROGRESS', 'broker_unavailable'],
   ])('with type %s has the code %s', (type, code) => {

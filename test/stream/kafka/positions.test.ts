@@ -32,6 +32,18 @@ describe('positions', () => {
     expect(positions.judge('t/0', 95n)).toEqual({ verdict: 'take' });
   });
 
+  it('placed anew take nothing that was fetched before, also after a quiet join', () => {
+    const positions = createPositions();
+    positions.joined(['t/0'], true);
+    positions.taken('t/0', 100n);
+    positions.place('t/0', 60n);
+    positions.skipped('t/0', 105n);
+    expect(positions.judge('t/0', 100n)).toEqual({ verdict: 'seek', offset: 60n });
+    positions.place('t/0', 60n);
+    expect(positions.judge('t/0', 100n)).toEqual({ verdict: 'seek', offset: 60n });
+    expect(positions.judge('t/0', 60n)).toEqual({ verdict: 'take' });
+  });
+
   it('follow kafkajs over markers of transactions after a quiet join only', () => {
     const positions = createPositions();
     positions.joined(['t/0'], true);

@@ -1,0 +1,130 @@
+import type { Producer as KafkaProducer, Transaction } from 'kafkajs';
+import { delay } from '../../clock.js';
+import { MnerError } from '../../errors.js';
+import type { TransactionalProducer, TransactionsOptions } from '../port.js';
+import type { KafkaCluster } from './client.js';
+import { compressionType } from './codecs.js';
+import { hasType, wireError } from './errors.js';
+import { toMessage } from './records.js';
+
+/** What passes by itself, soon: the last transaction's markers are still being written, or a coordinator moves. */
+const PASSING = [
+  'CONCURRENT_TRANSACTIONS',
+  'NOT_COORDINATOR_FOR_GROUP',
+  'GROUP_COORDINATOR_NOT_AVAILABLE',
+  'GROUP_LOAD_IN_PROGRESS',
+];
+
+/** How long `sendOffsets` waits for what passes, in milliseconds. */
+const OFFSETS_DEADLINE_MS = 5000;
+
+/**
+ * Many and short: CONCURRENT_TRANSACTIONS follows every commit for a few milliseconds, and kafkajs's own 300 ms would allow
+ * nine transactions a second. Together two seconds; whoever uses the producer opens another after that.
+ */
+const RETRY = { initialRetryTime: 5, maxRetryTime: 500, factor: 0.2, multiplier: 2, retries: 10 };
+
+/**
+ * A transactional producer over kafkajs, which has these hazards:
+ * - `connect` does not fence: InitProducerId is sent by the first `transaction()`.
+ * - A `send` to several brokers repeats records inside a committed transaction; ours go to one partition each.
+ * - `sendOffsets` does not retry CONCURRENT_TRANSACTIONS, and knows the coordinator's errors by wrong names.
+ * - After a failed commit or abort its state stays there for good, and `abort` throws.
+ *
+ * `idempotent` is not set: inside a transaction kafkajs numbers the records in any case, and it would only make `connect` ask
+ * for a second producer id that nobody uses.
+ *
+ * @param stopped called once it has stopped
+ * @throws MnerError `broker_unavailable`, `authentication_failed`
+ */
+export async function kafkaTransactions(
+  cluster: KafkaCluster,
+  { id, timeoutMs }: TransactionsOptions,
+  stopped: () => void,
+): Promise<TransactionalProducer> {
+  const { clock } = cluster;
+  const compression = compressionType(cluster.compression);
+  const producer: KafkaProducer = cluster.client(RETRY).producer({
+    transactionalId: id,
+    transactionTimeout: timeoutMs,
+    maxInFlightRequests: 1,
+    allowAutoTopicCreation: false,
+    createPartitioner:
+      () =>
+      ({ message }) =>
+        message.partition ?? 0,
+    metadataMaxAge: 30_000,
+    retry: RETRY,
+  });
+  try {
+    await producer.connect();
+  } catch (error) {
+    producer.disconnect().catch(() => {});
+    throw wireError(error, `Cannot reach Kafka at ${cluster.brokers}`, 'broker_unavailable');
+  }
+
+  let transaction: Transaction | undefined;
+  let ended: Promise<void> | undefined;
+
+  /** Runs one step of the open transaction; whatever kafkajs throws gets a code of ours. */
+  const step = async (what: string, work: (open: Transaction) => Promise<void>): Promise<void> => {
+    if (ended) throw new MnerError('broker_unavailable', `${what}: the producer has stopped.`);
+    if (!transaction) throw new MnerError('internal', `${what}: no transaction is open.`);
+    try {
+      await work(transaction);
+    } catch (error) {
+      throw wireError(error, what);
+    }
+  };
+
+  /** CONCURRENT_TRANSACTIONS throws at once in kafkajs, and takes 2 to 5 ms to pass. */
+  const untilPassed = async (work: () => Promise<void>): Promise<void> => {
+    const deadline = clock.now() + OFFSETS_DEADLINE_MS;
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!hasType(error, PASSING) || clock.now() > deadline || ended) throw error;
+      }
+      await delay(clock, 2 + 3 * Math.random());
+    }
+  };
+
+  return {
+    async begin() {
+      const what = `Cannot begin a transaction of ${id}`;
+      if (ended) throw new MnerError('broker_unavailable', `${what}: the producer has stopped.`);
+      try {
+        transaction = await producer.transaction();
+      } catch (error) {
+        throw wireError(error, what);
+      }
+    },
+    async send(to, records) {
+      if (records.length === 0) return;
+      await step(`Cannot write to ${to.topic}, partition ${to.partition}`, async (open) => {
+        const messages = records.map((record) => toMessage(to.partition, record));
+        await open.send({ topic: to.topic, messages, acks: -1, compression });
+      });
+    },
+    sendOffsets: (group, offsets) =>
+      step('Cannot commit offsets in a transaction', (open) => {
+        const topics = [...new Set(offsets.map(({ topic }) => topic))].map((name) => ({
+          topic: name,
+          partitions: offsets
+            .filter(({ topic }) => topic === name)
+            .map(({ partition, offset }) => ({ partition, offset: String(offset) })),
+        }));
+        return untilPassed(() => open.sendOffsets({ consumerGroupId: group, topics }));
+      }),
+    commit: () => step(`Cannot commit a transaction of ${id}`, (open) => open.commit()),
+    abort: () => step(`Cannot abort a transaction of ${id}`, (open) => open.abort()),
+    stop() {
+      ended ??= producer
+        .disconnect()
+        .catch(() => {})
+        .finally(stopped);
+      return ended;
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { setMaxListeners } from 'node:events';
+import type { Timer } from '../clock.js';
+import type { MnerError } from '../errors.js';
+import type { Emit } from '../telemetry/events.js';
+import type { DeliveringLane } from './delivery.js';
+import { createLane, type Lane } from './lane.js';
+import type { TopicPartition } from './port.js';
+
+/** The life of a partition under one assignment, or, after a delivery that came back void, a part of it. */
+export interface OpenLane {
+  readonly lane: Lane;
+  readonly key: string;
+  readonly epoch: AbortController;
+  /** As its delivery sees it. */
+  readonly handle: DeliveringLane;
+  /** Its records may come; false until its delivery has opened it. */
+  reading: boolean;
+  /** Its head is being delivered, or waits to be. */
+  delivering: boolean;
+  /** Until what is finished has waited long enough for more to go into one transaction with it. */
+  ripening: Timer | undefined;
+  ripe: boolean;
+}
+
+export function createOpenLane(of: TopicPartition, epoch: AbortController, reading: boolean, emit: Emit): OpenLane {
+  const { topic, partition } = of;
+  const lane = createLane(topic, partition);
+  const stumbled = (error: MnerError): void => {
+    lane.stumble();
+    emit({ type: 'note', level: 'warn', message: error.message, detail: { topic, partition } });
+  };
+  const handle = { topic, partition, signal: epoch.signal, stumbled, recovered: () => lane.recover() };
+  const key = `${topic}/${partition}`;
+  return { lane, key, epoch, handle, reading, delivering: false, ripening: undefined, ripe: false };
+}
+
+/** Every record of the epoch listens to its end, which Node would take for a leak. */
+export function newEpoch(): AbortController {
+  const epoch = new AbortController();
+  setMaxListeners(0, epoch.signal);
+  return epoch;
+}
