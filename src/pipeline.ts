@@ -28,6 +28,8 @@ export interface PipelineParts {
 /** Headers that we set; those that came with the same names are replaced. */
 const OURS: ReadonlySet<string> = new Set(['mner-schema', 'mner-model', 'mner-source', 'traceparent']);
 
+const SCHEMA: ReadonlySet<string> = new Set(['mner-schema']);
+
 /** The way of one tweet, station by station: bytes, tweet, picture, words, entities, record. */
 export function createPipeline(parts: PipelineParts): Process {
   const { images, reader, mentions, model, eachMention, clock, emit } = parts;
@@ -63,6 +65,7 @@ export function createPipeline(parts: PipelineParts): Process {
     const value = Buffer.from(JSON.stringify(record));
     if (!eachMention) return { kind: 'output', value, headers };
     const { tweet_id, entities, source: from, processed_at } = record;
+    const ofMention = [...withoutHeaders(headers, SCHEMA), textHeader('mner-schema', 'tweet-mention/1')];
     return {
       kind: 'output',
       value,
@@ -72,6 +75,7 @@ export function createPipeline(parts: PipelineParts): Process {
         value: Buffer.from(
           JSON.stringify({ schema: 'tweet-mention/1', tweet_id, ...entity, source: from, processed_at }),
         ),
+        headers: ofMention,
       })),
     };
   }

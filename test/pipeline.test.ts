@@ -157,6 +157,7 @@ it('gives each mention a record of its own, keyed by its entity', async () => {
   if (outcome.kind !== 'output') throw outcome.error;
   const { entities, source, processed_at } = JSON.parse(String(outcome.value)) as EntityRecord;
   expect(entities.length).toBeGreaterThan(0);
+  for (const { headers } of outcome.mentions ?? []) expect(headerText(headers, 'mner-schema')).toBe('tweet-mention/1');
   expect(outcome.mentions?.map(({ key, value }) => [String(key), JSON.parse(String(value))])).toEqual(
     entities.map((entity) => [
       entity.key,

@@ -10,13 +10,13 @@ export function tell(delivered: readonly Finished[], clock: Clock, emit: Emit): 
       emit({ type: 'tweet', outcome: 'dead_letter' });
       emit({ type: 'dead_letter', code: outcome.error.code });
     } else emit({ type: 'tweet', outcome: outcome.value === null ? 'tombstone' : 'output' });
-    // The record's clock is the broker's or the producer's, which may be ahead of ours.
-    emit({ type: 'end_to_end', seconds: Math.max(0, now - record.timestamp) / 1000 });
+    // The record's clock is the broker's or the producer's, which may be ahead of ours; a record without a time has -1.
+    if (record.timestamp >= 0) emit({ type: 'end_to_end', seconds: Math.max(0, now - record.timestamp) / 1000 });
   }
 }
 
 /** Tells how far behind a lane is. */
 export function reportLane({ topic, partition, oldest, lag }: Lane, clock: Clock, emit: Emit): void {
-  const oldestSeconds = oldest ? Math.max(0, clock.wall() - oldest.timestamp) / 1000 : 0;
+  const oldestSeconds = oldest && oldest.timestamp >= 0 ? Math.max(0, clock.wall() - oldest.timestamp) / 1000 : 0;
   emit({ type: 'lane', topic, partition, oldestSeconds, lag });
 }

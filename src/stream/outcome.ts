@@ -1,5 +1,5 @@
 import type { MnerError } from '../errors.js';
-import type { Headers, InputRecord } from './port.js';
+import type { Headers, InputRecord, OutputRecord } from './port.js';
 
 /** What became of one input record. Every record has exactly one outcome. */
 export type Outcome =
@@ -8,7 +8,7 @@ export type Outcome =
       readonly kind: 'output';
       readonly value: Buffer | null;
       readonly headers: Headers;
-      readonly mentions?: readonly { readonly key: Buffer; readonly value: Buffer }[];
+      readonly mentions?: readonly OutputRecord[];
     }
   /** Goes to the dead-letter topic with its own bytes. */
   | { readonly kind: 'dead_letter'; readonly error: MnerError };

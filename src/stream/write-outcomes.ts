@@ -133,8 +133,7 @@ function outputOf(of: Finished): Item[] {
 function mentionsOf(of: Finished): Item[] {
   const { outcome } = of;
   if (outcome.kind !== 'output') return [];
-  const { headers, mentions = [] } = outcome;
-  return mentions.map(({ key, value }) => ({ of, output: { key, value, headers } }));
+  return (outcome.mentions ?? []).map((output) => ({ of, output }));
 }
 
 /** The items in their order, cut where a send would become too long or too large. */

@@ -96,7 +96,7 @@ describe('lanes', () => {
   it('write mentions by their own keys where they are wanted', async () => {
     const world = await setUp({ mentions: true });
     put(world.broker, 0, 'a');
-    const mentions = [{ key: Buffer.from('per:ada'), value: Buffer.from('{}') }];
+    const mentions = [{ key: Buffer.from('per:ada'), value: Buffer.from('{}'), headers: [] }];
     const { until, events } = await startLanes(world, async (record) => output(record, { mentions }));
     await until(() => of(events, 'tweet').length === 1);
     expect(world.broker.read('mentions').map(({ key }) => String(key))).toEqual(['per:ada']);
