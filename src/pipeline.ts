@@ -35,6 +35,7 @@ export function createPipeline(parts: PipelineParts): Process {
   const { images, reader, mentions, model, eachMention, clock, emit } = parts;
 
   async function readTweet(tweet: Tweet, source: InputRecord, signal: AbortSignal): Promise<EntityRecord> {
+    if (tweet.photos.length > 1) emit({ type: 'photos_left', photos: tweet.photos.length - 1 });
     const look = await images.look(usablePhoto(tweet), signal);
     // Its partition went to somebody else while it waited; reading it would hold up what is ours.
     signal.throwIfAborted();

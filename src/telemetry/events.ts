@@ -41,6 +41,8 @@ export type Event =
   /** A tweet with a picture was answered. */
   | { readonly type: 'image'; readonly status: ImageStatus }
   /** A host of pictures is left alone for a while: it asked for that, or it failed again and again. */
+  /** Photos of a tweet beside the one that counts. */
+  | { readonly type: 'photos_left'; readonly photos: number }
   | { readonly type: 'image_host_pause'; readonly reason: 'retry_after' | 'failing' }
   /** The words in a picture were asked for. */
   | {

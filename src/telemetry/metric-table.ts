@@ -89,6 +89,11 @@ export const METRICS = {
     help: 'Fetches of pictures, by outcome.',
     labels: { outcome: ['ok', ...IMAGE_STATUSES.filter((status) => !NOT_FETCHED.has(status)), 'other'] },
   },
+  photosLeft: {
+    name: 'mner_photos_left_total',
+    type: 'counter',
+    help: 'Photos that were not looked at, since another one of their tweet counts.',
+  },
   imageHostPauses: {
     name: 'mner_image_host_pauses_total',
     type: 'counter',

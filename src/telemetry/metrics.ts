@@ -32,6 +32,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const imageCache = boundCounter(registry, METRICS.imageCache, 'result');
   const images = boundCounter(registry, METRICS.images, 'status');
   const imageFetches = boundCounter(registry, METRICS.imageFetches, 'outcome');
+  const photosLeft = counter(registry, METRICS.photosLeft);
   const imageHostPauses = boundCounter(registry, METRICS.imageHostPauses, 'reason');
   const imageWords = boundCounter(registry, METRICS.imageWords, 'result');
   const transactions = boundCounter(registry, METRICS.transactions, 'result');
@@ -84,6 +85,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
         return images(event.status);
       case 'image_fetch':
         return imageFetches(event.outcome);
+      case 'photos_left':
+        return photosLeft.inc(event.photos);
       case 'image_host_pause':
         return imageHostPauses(event.reason);
       case 'image_words':
