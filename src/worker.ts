@@ -65,11 +65,26 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   };
   try {
     await Promise.all([cache.connect(), host.start()]);
+    return await assemble(config, emit, adapters, { models, cache, origin, host, clock, close });
   } catch (error) {
     await close();
     throw error;
   }
+}
 
+/** What the stations stand on, started. */
+interface Ground {
+  readonly models: Models;
+  readonly cache: Cache;
+  readonly origin: Origin;
+  readonly host: InferenceHost;
+  readonly clock: Clock;
+  readonly close: () => Promise<void>;
+}
+
+/** @throws MnerError `bad_bundle`, `inference_poison` when the model does not run */
+async function assemble(config: Config, emit: Emit, adapters: Adapters, ground: Ground): Promise<Stations> {
+  const { models, cache, origin, host, clock, close } = ground;
   const { ner, vision, tokenizer } = models;
   const words = (adapters.anyWords && config.ocr === 'on') || readsWords(ner, config);
   const options = imageOptions(config, adapters, words);

@@ -1,5 +1,6 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { PROVIDERS } from '../inference/settings.js';
 import { about } from './about.js';
 import {
   filledText,
@@ -304,15 +305,11 @@ export const configSchema = z.strictObject({
     allowed: 'a folder',
     defaultText: 'the `models` folder of this installation',
   }),
-  providers: z
-    .array(z.enum(['cpu', 'webgpu', 'cuda']))
-    .min(1)
-    .default(['cpu'])
-    .register(about, {
-      section: 'Model',
-      description: 'Execution providers in the order in which they are tried; end with `cpu` to fall back on it.',
-      value: 'name,…',
-    }),
+  providers: z.array(z.enum(PROVIDERS)).min(1).default(['cpu']).register(about, {
+    section: 'Model',
+    description: 'Execution providers in the order in which they are tried; end with `cpu` to fall back on it.',
+    value: 'name,…',
+  }),
   threads: z.int().min(0).max(256).default(0).register(about, {
     section: 'Model',
     description:

@@ -34,7 +34,7 @@ export function readMessage(
 }
 
 /** A grey picture of at most `side` pixels a side; null for everything else. */
-export function readGrey(value: unknown, side: number): Grey | null {
+function readGrey(value: unknown, side: number): Grey | null {
   if (!isObject(value)) return null;
   const { width, height, pixels } = value;
   if (!isSide(width, side) || !isSide(height, side)) return null;

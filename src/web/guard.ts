@@ -19,7 +19,7 @@ export function refusal(request: IncomingMessage, boundHost: string): HttpErrorC
 }
 
 /** Whether a host to bind to is reachable from this machine only. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 

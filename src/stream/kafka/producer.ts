@@ -1,10 +1,22 @@
-import type { Producer as KafkaProducer } from 'kafkajs';
+import type { Producer as KafkaProducer, ProducerConfig } from 'kafkajs';
 import { MnerError } from '../../errors.js';
 import type { Producer } from '../port.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
 import { wireError } from './errors.js';
 import { toMessage } from './records.js';
+
+/** Settings of every producer, transactional or not. */
+export const EVERY_PRODUCER: ProducerConfig = {
+  allowAutoTopicCreation: false,
+  // A record's partition is always set by us, so no partitioner chooses, also when a retry asks again. With one of our
+  // own, kafkajs does not warn of its default either (KAFKAJS_NO_PARTITIONER_WARNING).
+  createPartitioner:
+    () =>
+    ({ message }) =>
+      message.partition ?? 0,
+  metadataMaxAge: 30_000,
+};
 
 /**
  * A producer over kafkajs. It is not idempotent: kafkajs would then send to a broker one request at a time, and a
@@ -15,14 +27,7 @@ import { toMessage } from './records.js';
 export async function kafkaProducer(cluster: KafkaCluster): Promise<Producer> {
   const compression = compressionType(cluster.compression);
   const producer: KafkaProducer = cluster.client().producer({
-    allowAutoTopicCreation: false,
-    // A record's partition is always set by us, so no partitioner chooses, also when a retry asks again. With one of our
-    // own, kafkajs does not warn of its default either (KAFKAJS_NO_PARTITIONER_WARNING).
-    createPartitioner:
-      () =>
-      ({ message }) =>
-        message.partition ?? 0,
-    metadataMaxAge: 30_000,
+    ...EVERY_PRODUCER,
     // Few and short: a lane tries again by itself, and only its own attempts look whether the partition is still ours.
     retry: { initialRetryTime: 100, maxRetryTime: 1000, factor: 0.2, multiplier: 2, retries: 3 },
   });

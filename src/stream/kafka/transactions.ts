@@ -5,6 +5,7 @@ import type { TransactionalProducer, TransactionsOptions } from '../port.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
 import { hasType, wireError } from './errors.js';
+import { EVERY_PRODUCER } from './producer.js';
 import { toMessage } from './records.js';
 
 /** What passes by itself, soon: the last transaction's markers are still being written, or a coordinator moves. */
@@ -48,12 +49,7 @@ export async function kafkaTransactions(
     transactionalId: id,
     transactionTimeout: timeoutMs,
     maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
-    createPartitioner:
-      () =>
-      ({ message }) =>
-        message.partition ?? 0,
-    metadataMaxAge: 30_000,
+    ...EVERY_PRODUCER,
     retry: RETRY,
   });
   try {
