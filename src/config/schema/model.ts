@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { PROVIDERS } from '../../inference/settings.js';
+import { about } from '../about.js';
+import { filledText, WORD, word } from '../shapes.js';
+
+/** The model, and how tweets are gathered for it. */
+export const modelFields = {
+  bundle: word.default('ham').register(about, {
+    section: 'Model',
+    description:
+      'Model bundle: a family (`ham`: the variant that suits this machine) or one bundle exactly (`ham-int8`).',
+    value: 'name',
+    allowed: WORD,
+  }),
+  models_dir: filledText.default('models').register(about, {
+    section: 'Model',
+    description: 'Folder that holds the bundles.',
+    value: 'dir',
+    allowed: 'a folder',
+    defaultText: 'the `models` folder of this installation',
+  }),
+  providers: z.array(z.enum(PROVIDERS)).min(1).default(['cpu']).register(about, {
+    section: 'Model',
+    description: 'Execution providers in the order in which they are tried; end with `cpu` to fall back on it.',
+    value: 'name,…',
+  }),
+  threads: z.int().min(0).max(256).default(0).register(about, {
+    section: 'Model',
+    description:
+      'Threads of the inference process; 0 takes one per core. Leave it a core when other work shares the machine.',
+    value: 'n',
+    defaultText: 'one per core',
+  }),
+  mentions: z.enum(['ignore', 'entity']).default('ignore').register(about, {
+    section: 'Model',
+    description: 'Whether `@name` may be an entity.',
+    value: 'how',
+  }),
+  ocr: z.enum(['off', 'on']).default('off').register(about, {
+    section: 'Model',
+    description:
+      'Reading the words in pictures, for models that read them too (`context` in the manifest of the bundle); with other models only `mner image` does. It costs a tenth to a whole second of one core for each new picture.',
+    value: 'how',
+  }),
+  batch_tokens: z.int().min(256).max(65_536).default(1024).register(about, {
+    section: 'Model',
+    description:
+      'Tokens of one inference call, padding included. Higher suits accelerators; on a CPU more than about 1024 adds waiting but no speed.',
+    value: 'n',
+    unit: 'tokens',
+  }),
+  batch_deadline_ms: z.int().min(0).max(10_000).default(20).register(about, {
+    section: 'Model',
+    description:
+      'Longest time that a tweet waits for others to share its batch. Lower answers sooner; higher fills batches at low rates.',
+    value: 'ms',
+    unit: 'ms',
+  }),
+};
