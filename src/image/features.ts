@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock.js';
-import { asMnerError } from '../errors.js';
+import { MnerError } from '../errors.js';
+import { runBisected } from '../inference/bisect.js';
 import type { InferenceHost, Tensors } from '../inference/port.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { floatToHalf, halfToFloat, isFiniteHalf } from './half.js';
@@ -60,17 +61,13 @@ export function createFeatureExtractor(parts: FeatureExtractorParts): FeatureExt
   }
 
   async function settle(batch: readonly Waiting[]): Promise<void> {
-    try {
-      const features = await run(batch);
-      batch.forEach(({ resolve }, row) => {
-        resolve(features[row] ?? null);
-      });
-    } catch (error) {
-      if (asMnerError(error).code !== 'inference_poison') for (const { reject } of batch) reject(error);
-      // One bad picture must not cost its neighbours theirs.
-      else if (batch.length > 1) for (const one of batch) await settle([one]);
-      else batch[0]?.resolve(null);
-    }
+    const outcomes = await runBisected(batch, run, emit);
+    batch.forEach(({ resolve, reject }, row) => {
+      const outcome = outcomes[row] ?? null;
+      if (!(outcome instanceof MnerError)) resolve(outcome);
+      else if (outcome.code === 'inference_poison') resolve(null);
+      else reject(outcome);
+    });
   }
 
   async function run(batch: readonly Waiting[]): Promise<(Features | null)[]> {

@@ -1,11 +1,12 @@
 import { type Clock, systemClock, type Timer } from '../clock.js';
-import { asMnerError, MnerError } from '../errors.js';
+import { MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { type Batch, createBatchQueue } from './batch-queue.js';
+import { type RunBatch, runBisected } from './bisect.js';
 
 export interface BatcherOptions<Item, Result> {
-  /** Runs one batch: a result or an error for each item, in their order. @throws MnerError when the batch as a whole failed */
-  readonly run: (items: readonly Item[]) => Promise<readonly (Result | MnerError)[]>;
+  /** Runs one batch; when it fails as a whole, the row at fault is searched for ({@link runBisected}). */
+  readonly run: RunBatch<Item, Result>;
   readonly clock?: Clock;
   readonly emit?: Emit;
   /** Most pieces of a batch, padding included. @default 1024 */
@@ -73,7 +74,11 @@ export function createBatcher<Item, Result>({
     emit({ type: 'queued', tweets: queue.size });
     const padded = batch.items.length * batch.longest;
     emit({ type: 'batch', tweets: batch.items.length, tokens: batch.pieces, padding: 1 - batch.pieces / padded });
-    const results = await attempt(batch.items.map(({ item }) => item));
+    const results = await runBisected(
+      batch.items.map(({ item }) => item),
+      run,
+      emit,
+    );
     emit({ type: 'stage', stage: 'inference', seconds: (clock.now() - from) / 1000 });
     running--;
     // The next batch goes out before anybody works on these results.
@@ -83,22 +88,6 @@ export function createBatcher<Item, Result>({
       if (result instanceof MnerError) reject(result);
       else resolve(result);
     });
-  };
-
-  /** A batch that fails is run again one by one, once: only the item that is at fault fails for good. */
-  const attempt = async (items: readonly Item[]): Promise<readonly (Result | MnerError)[]> => {
-    try {
-      return await run(items);
-    } catch (thrown) {
-      const error = asMnerError(thrown);
-      if (error.code !== 'inference_poison' || items.length === 1) return items.map(() => error);
-      const results: (Result | MnerError)[] = [];
-      for (const item of items) {
-        const [result] = await run([item]).catch((alone: unknown) => [asMnerError(alone)]);
-        results.push(result ?? error);
-      }
-      return results;
-    }
   };
 
   return {

@@ -32,8 +32,6 @@ interface Request {
   readonly id: number;
   readonly model: string;
   readonly feeds: Tensors;
-  /** Processes that died while they ran it. */
-  deaths: number;
   readonly resolve: (outputs: Tensors) => void;
   readonly reject: (error: MnerError) => void;
 }
@@ -45,8 +43,8 @@ const LAST_WORDS = 2000;
 
 /**
  * An inference host in a child process: neither a native crash nor the kernel's out-of-memory killer takes the consumer out of
- * its group. When the process dies, it is started again after a wait, and whatever had no answer is sent again in the same
- * order; a request that was running when two processes died is poison.
+ * its group. When the process dies, the request that it was running fails, and is the caller's to try again ({@link runBisected}: it may
+ * not have been at fault); the process is started again after a wait, and what had not begun is sent to it in the same order.
  */
 export function createProcessHost({
   models,
@@ -64,6 +62,8 @@ export function createProcessHost({
   let provider = '';
   /** Starts, or runs, that ended in death one after the other, with no answer between them. */
   let failures = 0;
+  /** Those of them that were starts, with no process that got ready between them. */
+  let failedStarts = 0;
   let nextId = 0;
   /** In the order of arrival; the first is the one that runs, since the child takes them one by one. */
   const requests = new Map<number, Request>();
@@ -133,6 +133,7 @@ export function createProcessHost({
         provider = message.provider;
         if (state !== 'starting') return;
         state = 'ready';
+        failedStarts = 0;
         reportProvider(emit, message.provider, message.refused);
         if (failures > 0) emit({ type: 'note', level: 'info', message: 'The inference process is ready again.' });
         started?.resolve();
@@ -171,17 +172,15 @@ export function createProcessHost({
       message: `The inference process ${how}${wasStarting ? ' before it was ready' : ''}.`,
       ...(words ? { detail: { stderr: words } } : {}),
     });
-    if (wasStarting && failures >= startAttempts) {
-      giveUp(new MnerError('inference_unavailable', `The inference process ${how} at each of ${failures} starts.`));
+    if (wasStarting && ++failedStarts >= startAttempts) {
+      giveUp(new MnerError('inference_unavailable', `The inference process ${how} at each of ${failedStarts} starts.`));
       return;
     }
     // Only the first request was running. Those behind it had not begun, and are not to blame.
     const [running] = requests.values();
-    if (!wasStarting && running && ++running.deaths > 1) {
+    if (!wasStarting && running) {
       requests.delete(running.id);
-      running.reject(
-        new MnerError('inference_poison', `The inference process ${how} on this batch, and again on its second try.`),
-      );
+      running.reject(new MnerError('inference_poison', `The inference process ${how} while it ran this batch.`));
     }
     state = 'waiting';
     backOff = clock.after(Math.min(MAX_BACK_OFF_MS, backOffMs * 2 ** (failures - 1)), spawn);
@@ -233,7 +232,7 @@ export function createProcessHost({
       if (state === 'new') return Promise.reject(gone('was not started'));
       if (stopping) return Promise.reject(gone('was stopped'));
       return new Promise((resolve, reject) => {
-        const request = { id: nextId++, model, feeds, deaths: 0, resolve, reject };
+        const request = { id: nextId++, model, feeds, resolve, reject };
         requests.set(request.id, request);
         if (state !== 'ready') return;
         post({ type: 'run', id: request.id, model, feeds });

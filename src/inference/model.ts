@@ -1,4 +1,6 @@
+import { MnerError } from '../errors.js';
 import { type BatcherOptions, createBatcher } from './batcher.js';
+import { type RunBatch, runBisected } from './bisect.js';
 import type { NerBundle } from './bundle.js';
 import { createFeeds } from './feeds.js';
 import type { InferenceHost } from './port.js';
@@ -26,14 +28,13 @@ export interface NerModelOptions extends Omit<BatcherOptions<Row, RowResult>, 'r
 export function createNerModel({ host, bundle, mentions, ...options }: NerModelOptions): NerModel {
   const { manifest, model } = bundle;
   const feeds = createFeeds(manifest, manifest.heads[mentions].index);
-  const batcher = createBatcher<Row, RowResult>({
-    ...options,
-    run: async (rows) => feeds.split(rows, await host.run(model.name, feeds.pack(rows))),
-  });
+  const run: RunBatch<Row, RowResult> = async (rows) => feeds.split(rows, await host.run(model.name, feeds.pack(rows)));
+  const batcher = createBatcher<Row, RowResult>({ ...options, run });
   return {
     read: (text, picture) => batcher.submit({ text, picture }, text.pieces),
     async warmUp(text) {
-      await host.run(model.name, feeds.pack([{ text, picture: null }]));
+      const [result] = await runBisected([{ text, picture: null }], run, options.emit);
+      if (result instanceof MnerError) throw result;
     },
     stop: () => batcher.stop(),
   };

@@ -31,8 +31,8 @@ export interface InferenceHost {
   /**
    * One call of one model; calls run one after the other.
    *
-   * @throws MnerError `inference_poison` when the graph refuses the feeds or they crash it, `inference_unavailable` when there is
-   * no host to run them (not started, stopped, or it keeps failing)
+   * @throws MnerError `inference_poison` when the graph refuses the feeds, or the process died while it ran them (not
+   * always by their fault: {@link runBisected} tells), `inference_unavailable` when there is no host to run them (not started, stopped, or it keeps failing)
    */
   run(model: string, feeds: Tensors): Promise<Tensors>;
   /** Ends what runs, releases the sessions. Safe to call twice, and before `start`. */

@@ -34,6 +34,8 @@ export type Event =
       /** Padding pieces among all pieces, 0 to 1. */
       readonly padding: number;
     }
+  /** A batch that failed is run again: `whole` as it was, then, when that fails too, `bisected`. */
+  | { readonly type: 'batch_retry'; readonly how: 'whole' | 'bisected' }
   | { readonly type: 'queued'; readonly tweets: number }
   | { readonly type: 'inflight'; readonly bytes: number }
   | { readonly type: 'image_cache'; readonly result: 'hit' | 'miss' | 'negative' | 'corrupt' | 'error' }

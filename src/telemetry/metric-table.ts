@@ -69,6 +69,12 @@ export const METRICS = {
     help: 'Share of padding among the tokens of one inference call.',
     buckets: [0.01, 0.02, 0.04, 0.08, 0.12, 0.16, 0.25, 0.5, 1],
   },
+  batchRetries: {
+    name: 'mner_batch_retries_total',
+    type: 'counter',
+    help: 'Inference calls that failed and were run again: `whole` a second time, then `bisected` until the row at fault stands alone.',
+    labels: { how: ['whole', 'bisected'] },
+  },
   queued: { name: 'mner_queued_tweets', type: 'gauge', help: 'Tweets that wait for a batch.' },
   inflight: { name: 'mner_inflight_bytes', type: 'gauge', help: 'Bytes of input in work.' },
   imageCache: {

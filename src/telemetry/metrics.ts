@@ -36,6 +36,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const imageHostPauses = boundCounter(registry, METRICS.imageHostPauses, 'reason');
   const imageWords = boundCounter(registry, METRICS.imageWords, 'result');
   const transactions = boundCounter(registry, METRICS.transactions, 'result');
+  const batchRetries = boundCounter(registry, METRICS.batchRetries, 'how');
   const rebalances = counter(registry, METRICS.rebalances);
   const inferenceRestarts = counter(registry, METRICS.inferenceRestarts);
   const decoderEnds = boundCounter(registry, METRICS.decoderEnds, 'reason');
@@ -97,6 +98,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
         batchTweets.observe(event.tweets);
         batchTokens.observe(event.tokens);
         return batchPadding.observe(event.padding);
+      case 'batch_retry':
+        return batchRetries(event.how);
       case 'dead_letter':
         return deadLetters(event.code);
       case 'lane': {

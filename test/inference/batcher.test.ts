@@ -73,16 +73,18 @@ describe('the batcher', () => {
     expect(b).toEqual({ status: 'fulfilled', value: 'B' });
   });
 
-  it('runs each row alone once when the batch throws, so that only the one at fault fails', async () => {
-    const { batcher, clock, runs, settle } = setUp();
+  it('cuts a batch that throws in halves, so that only the row at fault fails', async () => {
+    const { batcher, clock, events, runs, settle } = setUp();
     const results = Promise.allSettled(['a', 'throws', 'b'].map((item) => batcher.submit(item, 10)));
     clock.advance(20);
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < 6; i++) {
       runs[i]!.finish();
       await settle();
     }
     expect((await results).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-    expect(runs.map((run) => run.items)).toEqual([['a', 'throws', 'b'], ['a'], ['throws'], ['b']]);
+    const whole = ['a', 'throws', 'b'];
+    expect(runs.map((run) => run.items)).toEqual([whole, whole, ['a'], ['throws'], ['throws'], ['b']]);
+    expect(events).toContainEqual({ type: 'batch_retry', how: 'bisected' });
   });
 
   it('does not blame the rows when there is no host', async () => {

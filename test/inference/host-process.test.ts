@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { manualClock } from '#mner/clock.js';
 import type { MnerError } from '#mner/errors.js';
+import { runBisected } from '#mner/inference/bisect.js';
 import { createProcessHost, type ProcessHostOptions } from '#mner/inference/host-process.js';
 import type { Tensors } from '#mner/inference/port.js';
 import type { Event } from '#mner/telemetry/events.js';
@@ -31,7 +32,6 @@ describe('an inference process that fails', () => {
       host,
       events,
       restarted: () => next((event) => event.type === 'inference_restart'),
-      readyAgain: () => next((event) => event.type === 'note' && event.message.includes('ready again')),
     };
   };
   const asks = (value: number): Tensors => ({ x: { type: 'float32', data: Float32Array.of(value), dims: [1] } });
@@ -41,13 +41,17 @@ describe('an inference process that fails', () => {
     await Promise.all(stops.splice(0).map((stop) => stop()));
   });
 
-  it('killed with -9: what was under way is answered by its successor', async () => {
+  it('killed with -9: the call that ran fails, and those behind it are answered by its successor', async () => {
     const { host, events } = make();
     await host.start();
     const pid = host.pid!;
-    const under_way = [1, 2, 3].map((colour) => host.run('vision-tiny', picture(colour)));
+    const [first, ...others] = [1, 2, 3].map((colour) => host.run('vision-tiny', picture(colour)));
     process.kill(pid, 'SIGKILL');
-    for (const outputs of await Promise.all(under_way)) expect(outputs).toHaveProperty('grid');
+    await expect(first).rejects.toMatchObject({
+      code: 'inference_poison',
+      message: expect.stringContaining('SIGKILL'),
+    });
+    for (const outputs of await Promise.all(others)) expect(outputs).toHaveProperty('grid');
     expect(host.pid).not.toBe(pid);
     expect(events.filter((event) => event.type === 'inference_restart')).toHaveLength(1);
   });
@@ -61,14 +65,21 @@ describe('an inference process that fails', () => {
     await expect(host.run('vision-tiny', picture(1))).resolves.toHaveProperty('grid');
   });
 
-  it('a batch that kills it twice is poison; those behind it are answered', async () => {
+  it('fault 28: a row that kills the process fails alone, after the batch was tried twice and cut in halves', async () => {
     const { host, events } = make(echo);
     await host.start();
-    const [before, poison, after] = [asks(1), asks(13), asks(2)].map((feeds) => host.run('m', feeds));
-    await expect(poison).rejects.toMatchObject({ code: 'inference_poison' });
-    expect((await before)?.x?.data).toEqual(Float32Array.of(1));
-    expect((await after)?.x?.data).toEqual(Float32Array.of(2));
-    expect(events.filter((event) => event.type === 'inference_restart')).toHaveLength(2);
+    const rows = Array.from({ length: 16 }, (_, row) => (row === 5 ? 13 : row + 100));
+    const behind = runBisected(rows, async (some) => {
+      const { x } = await host.run('m', { x: { type: 'float32', data: Float32Array.from(some), dims: [some.length] } });
+      return Array.from(x!.data, Number);
+    });
+    const outcomes = await behind;
+    outcomes.forEach((outcome, row) => {
+      if (row === 5) expect(outcome).toMatchObject({ code: 'inference_poison' });
+      else expect(outcome).toBe(rows[row]);
+    });
+    const deaths = events.filter((event) => event.type === 'inference_restart').length;
+    expect(deaths).toBeLessThanOrEqual(7);
   });
 
   it('a process that never gets ready ends in inference_unavailable', async () => {
@@ -81,21 +92,15 @@ describe('an inference process that fails', () => {
 
   it('a process that hangs is killed at the deadline', async () => {
     const clock = manualClock();
-    const { host, restarted, readyAgain } = make({ ...echo, clock, runTimeoutMs: 1000, backOffMs: 50 });
+    const { host, restarted } = make({ ...echo, clock, runTimeoutMs: 1000, backOffMs: 50 });
     await host.start();
     const hangs = host.run('m', asks(99)).catch((error: MnerError) => error.code);
     const killed = restarted();
     clock.advance(1000);
     await killed;
-    const ready = readyAgain();
-    clock.advance(50);
-    await ready;
-    const again = restarted();
-    clock.advance(1000);
-    await again;
     expect(await hangs).toBe('inference_poison');
     const next = host.run('m', asks(5));
-    clock.advance(100);
+    clock.advance(50);
     expect((await next).x?.data).toEqual(Float32Array.of(5));
   });
 

@@ -14,6 +14,7 @@ const CONTRACT: Record<string, string[]> = {
   batch_tweets: [],
   batch_tokens: [],
   batch_padding_ratio: [],
+  batch_retries_total: ['how'],
   queued_tweets: [],
   inflight_bytes: [],
   image_cache_requests_total: ['result'],

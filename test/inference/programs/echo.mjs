@@ -5,6 +5,6 @@ process.on('message', (message) => {
   if (message.type === 'stop') process.exit(0);
   if (message.type !== 'run') return;
   const first = message.feeds.x.data[0];
-  if (first === 13) process.kill(process.pid, 'SIGKILL');
+  if (message.feeds.x.data.includes(13)) process.kill(process.pid, 'SIGKILL');
   else if (first !== 99) process.send({ type: 'result', id: message.id, outputs: message.feeds });
 });
