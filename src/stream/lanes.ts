@@ -2,8 +2,9 @@ import { type Clock, delay, systemClock, type Timer } from '../clock.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { createCommits } from './commits.js';
-import type { Delivery, Voided } from './delivery.js';
-import { type Finished, heldBytes } from './lane.js';
+import type { Delivery } from './delivery.js';
+import { createHeads } from './heads.js';
+import { heldBytes } from './lane.js';
 import { reportLane, tell } from './lane-report.js';
 import { createOpenLane, newEpoch, type OpenLane } from './open-lane.js';
 import type { Process } from './outcome.js';
@@ -57,16 +58,13 @@ export interface Lanes {
   stop(): Promise<void>;
 }
 
-/** Bytes of outcomes in one transaction; it is sent in parts. */
-const TRANSACTION_BYTES = 8 * 1024 * 1024;
 /** How long a partition is left alone after somebody else has taken it over: the group tells us meanwhile that it is his. */
 const FENCED_PAUSE_MS = 2000;
 
 export function createLanes(options: LanesOptions): Lanes {
   const { consumer, process, delivery, clock = systemClock, emit = silent, limits = {} } = options;
   const { inflightBytes = 64 * 1024 * 1024, lowWaterBytes = inflightBytes / 2, laneRecords = () => 512 } = limits;
-  const { publishRecords = 512, publishBytes = 512 * 1024, reportEveryMs = 1000 } = limits;
-  const { commitEveryRecords = 5000, commitEveryMs = 500 } = limits;
+  const { commitEveryRecords = 5000, commitEveryMs = 500, reportEveryMs = 1000 } = limits;
 
   let open = new Map<string, OpenLane>();
   let epoch = newEpoch();
@@ -74,8 +72,6 @@ export function createLanes(options: LanesOptions): Lanes {
   let assignment: readonly TopicPartition[] | null = null;
   let joined = false;
   let phase: 'running' | 'draining' | 'stopped' = 'running';
-  /** The delivery under way for each input partition, also of an older epoch. */
-  const tails = new Map<string, Promise<void>>();
   const dirty = new Set<OpenLane>();
   /** Called when lanes may have become empty. */
   let emptied = () => {};
@@ -113,6 +109,28 @@ export function createLanes(options: LanesOptions): Lanes {
     everyMs: commitEveryMs,
     clock,
     emit,
+    failed: fail,
+  });
+
+  const heads = createHeads({
+    delivery,
+    limits: { ...limits, commitEveryRecords, commitEveryMs },
+    clock,
+    emit,
+    hurried: () => phase === 'draining',
+    acknowledged(held, batch, delivered) {
+      voids.delete(held.key);
+      tell(delivered, clock, emit);
+      const { lane } = held;
+      // Written, but under an epoch that is over: the next owner writes it again, which at least once allows.
+      if (lane.state === 'closed') return;
+      pressure.release(lane.acknowledge());
+      const { topic, partition } = lane;
+      if (delivery.commits === 'lanes')
+        commits.acknowledged({ topic, partition, offset: batch.nextOffset }, delivered.length);
+      emptied();
+    },
+    voided: (held, error) => redo(held, error),
     failed: fail,
   });
 
@@ -232,81 +250,7 @@ export function createLanes(options: LanesOptions): Lanes {
     dirty.clear();
     for (const held of lanes) {
       begin(held);
-      deliver(held);
-    }
-  };
-
-  /** Whether the finished head goes now; one transaction is made of what finishes within a while. */
-  const due = ({ lane, ripe }: OpenLane): boolean =>
-    delivery.commits === 'lanes' || phase === 'draining' || ripe || lane.ready >= commitEveryRecords;
-
-  const ripen = (held: OpenLane): void => {
-    if (held.ripening || held.lane.ready === 0) return;
-    held.ripening = clock.after(commitEveryMs, () => {
-      held.ripe = true;
-      deliver(held);
-    });
-  };
-
-  const takeBatch = (held: OpenLane) => {
-    if (!due(held)) return undefined;
-    held.ripening?.cancel();
-    held.ripening = undefined;
-    held.ripe = false;
-    if (delivery.commits === 'itself') return held.lane.take({ records: commitEveryRecords, bytes: TRANSACTION_BYTES });
-    return held.lane.take({ records: publishRecords, bytes: publishBytes });
-  };
-
-  /**
-   * Delivers the lane's finished head, batch after batch, behind whatever is under way for the same input partition. Why
-   * behind: a write of an older epoch cannot be called back. Say it holds 30 to 40 and 10 is committed; the partition
-   * comes back to us, and the new lane writes 10 to 15; if the old write landed only now, readers would see 30 before 16.
-   */
-  const deliver = (held: OpenLane): void => {
-    if (held.delivering) return;
-    if (!due(held)) {
-      ripen(held);
-      return;
-    }
-    held.delivering = true;
-    const before = tails.get(held.key);
-    const now = before ? before.then(() => deliverHead(held)) : deliverHead(held);
-    tails.set(held.key, now);
-    void now.finally(() => tails.get(held.key) === now && tails.delete(held.key));
-  };
-
-  const deliverHead = async (held: OpenLane): Promise<void> => {
-    const { lane, handle, key } = held;
-    const { topic, partition } = lane;
-    for (;;) {
-      const batch = takeBatch(held);
-      if (!batch) {
-        // In the same breath as the look: what finishes from now on calls again.
-        held.delivering = false;
-        ripen(held);
-        return;
-      }
-      const began = clock.now();
-      let delivered: readonly Finished[] | Voided;
-      try {
-        delivered = await delivery.deliver(handle, batch.finished, batch.nextOffset);
-      } catch (error) {
-        if (lane.state !== 'closed') fail(asMnerError(error));
-        return;
-      }
-      if ('voided' in delivered) {
-        redo(held, delivered.voided);
-        return;
-      }
-      emit({ type: 'stage', stage: 'publish', seconds: (clock.now() - began) / 1000 });
-      voids.delete(key);
-      tell(delivered, clock, emit);
-      // Written, but under an epoch that is over: the next owner writes it again, which at least once allows.
-      if (lane.state === 'closed') return;
-      pressure.release(lane.acknowledge());
-      if (delivery.commits === 'lanes')
-        commits.acknowledged({ topic, partition, offset: batch.nextOffset }, delivered.length);
-      emptied();
+      heads.deliver(held);
     }
   };
 
@@ -362,7 +306,7 @@ export function createLanes(options: LanesOptions): Lanes {
       phase = 'draining';
       consumer.pause(ours());
       for (const { lane } of open.values()) pressure.release(lane.dropUnstarted());
-      for (const held of open.values()) deliver(held);
+      for (const held of open.values()) heads.deliver(held);
       let timer: Timer | undefined;
       const late = new Promise<never>((_, reject) => {
         timer = clock.after(deadlineMs, () => {
@@ -378,7 +322,7 @@ export function createLanes(options: LanesOptions): Lanes {
       close();
       await consumer.stop();
       // Not to be torn from the producer in the middle of a write; they give up at the first failure now.
-      await Promise.allSettled([...tails.values(), ...openings]);
+      await Promise.allSettled([heads.settled(), ...openings]);
     },
   };
 }
