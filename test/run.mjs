@@ -1,39 +1,87 @@
 // The whole suite, `npm test`: the type checker, the linter, the tests against one real Kafka and one real Redis, and a short part on
 // Node 24. Arguments go to vitest as filters: `npm test -- test/stream`. The last line is `N passed, N failed, N skipped`.
+// With `--faults` (`npm run test:faults`) it runs the tests that prove the matrix of faults instead, the long ones too, one file at a
+// time, and that line counts rows of the matrix: `npm run test:faults -- --rows 1,5-8`.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MATRIX } from './faults/matrix.mjs';
+import { linesOf, parseRows, render, rowOf, testsOf, titlePattern } from './faults/table.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const NODE_24 = '24.21.0';
 /** What depends most on the version of Node: the native modules and the text rules. */
 const PART_ON_NODE_24 = ['test/ner', 'test/text', 'test/tweet', 'test/inference'];
 
-// `--faults`: the long tests that break real servers, `npm run test:faults`; they are no part of the suite.
-const faults = process.argv.includes('--faults');
-const filters = faults ? ['test/faults'] : process.argv.slice(2);
+const { faults, rows, filters } = readArguments(process.argv.slice(2));
 const scratch = mkdtempSync(join(tmpdir(), 'mner-test-'));
 const total = { passed: 0, failed: 0, skipped: 0 };
 const children = new Set();
 const servers = [];
 let finishing = false;
+let table = '';
 // Ends what we started in order; the servers would also end by themselves (src/local/process.ts).
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => finish(130));
 
 const starting = startServers(); // While the checks below run.
-await check('type check of src', bin('typescript/bin/tsc'), ['-p', 'tsconfig.json', '--noEmit']);
-await check('type check of test', bin('typescript/bin/tsc'), ['-p', 'test/tsconfig.json']);
-await check('lint and format', bin('@biomejs/biome/bin/biome'), ['check', '--error-on-warnings']);
+if (!faults) {
+  await check('type check of src', bin('typescript/bin/tsc'), ['-p', 'tsconfig.json', '--noEmit']);
+  await check('type check of test', bin('typescript/bin/tsc'), ['-p', 'test/tsconfig.json']);
+  await check('lint and format', bin('@biomejs/biome/bin/biome'), ['check', '--error-on-warnings']);
+}
 const env = {
   ...(await starting),
   ...(faults && { MNER_TEST_FAULTS: 'on' }),
   MNER_TEST_DATA: resolve(ROOT, process.env.MNER_TEST_DATA || '../shared/data'),
 };
-add(await vitest(process.execPath, filters, env));
-await node24(env);
+const suite = await vitest(process.execPath, faults ? [...filters, '-t', titlePattern(rows)] : filters, env);
+table = tableOf(suite);
+if (!faults) {
+  add(suite);
+  await node24(env);
+}
 await finish();
+
+function readArguments(given) {
+  const filters = given.filter((argument) => argument !== '--faults');
+  const faults = filters.length < given.length;
+  const at = filters.indexOf('--rows');
+  const [, list] = at < 0 ? [] : filters.splice(at, 2);
+  if (at >= 0 && !faults) refuse('--rows goes with --faults: npm run test:faults -- --rows 1,5-8.');
+  try {
+    return { faults, filters, rows: at < 0 ? MATRIX.map(({ number }) => number) : parseRows(list ?? '') };
+  } catch (error) {
+    refuse(error.message);
+  }
+}
+
+function refuse(sentence) {
+  process.stderr.write(`${sentence}\n`);
+  process.exit(2);
+}
+
+/**
+ * The rows that were asked for, which then are what is counted; without `--faults`, those of which some test ran. Empty when there
+ * are none.
+ */
+function tableOf({ tests, astray }) {
+  const ran = new Set(tests.filter(({ status }) => status !== 'skipped').map(({ title }) => rowOf(title)));
+  const lines = linesOf(tests, faults ? rows : rows.filter((row) => ran.has(row)));
+  if (faults) {
+    for (const { outcome } of lines) add({ [outcome === 'no test' ? 'failed' : outcome]: 1 });
+    // Whatever went wrong outside of the tests of these rows.
+    if (total.failed === 0) add({ failed: astray });
+  }
+  if (lines.length === 0) return '';
+  const left = tests.filter(({ title, status }) => rowOf(title) !== null && status === 'skipped').length;
+  const note =
+    faults || left === 0
+      ? ''
+      : `Tests of faults that are left to \`npm run test:faults\`, since they take long: ${left}.\n`;
+  return `\nThe matrix of faults:\n${render(lines)}\n${note}`;
+}
 
 /** Environment variables that tell the tests where the servers are; a server that does not start is a failed test. */
 async function startServers() {
@@ -82,7 +130,7 @@ async function vitest(node, paths, env) {
     `--outputFile.json=${outcome}`,
   ];
   const { code } = await run(node, [bin('vitest/vitest.mjs'), ...args, ...paths], { env });
-  if (!existsSync(outcome)) return { passed: 0, failed: 1, skipped: 0 };
+  if (!existsSync(outcome)) return { passed: 0, failed: 1, skipped: 0, tests: [], astray: 1 };
   const result = JSON.parse(readFileSync(outcome, 'utf8'));
   const counts = {
     passed: result.numPassedTests,
@@ -90,12 +138,12 @@ async function vitest(node, paths, env) {
     skipped: result.numPendingTests + result.numTodoTests,
   };
   // A file that does not load, or a hook that fails, has no failed test of its own.
-  counts.failed += result.testResults.filter(
+  let astray = result.testResults.filter(
     ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
   ).length;
-  if (code !== 0 && counts.failed === 0) counts.failed = 1; // An error outside of the tests, or no test at all.
-  if (counts.passed + counts.failed + counts.skipped === 0) counts.failed = 1;
-  return counts;
+  if (code !== 0 && counts.failed + astray === 0) astray = 1; // An error outside of the tests, or no test at all.
+  if (counts.passed + counts.failed + counts.skipped + astray === 0) astray = 1;
+  return { ...counts, failed: counts.failed + astray, tests: testsOf(result), astray };
 }
 
 /** One test: a part of the suite passes on Node 24 too, and so does one tweet through the command. */
@@ -161,8 +209,10 @@ function report(outcome, name, detail) {
   );
 }
 
-function add(counts) {
-  for (const [outcome, count] of Object.entries(counts)) total[outcome] += count;
+function add({ passed = 0, failed = 0, skipped = 0 }) {
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
 }
 
 function bin(path) {
@@ -182,6 +232,6 @@ async function finish(code) {
   await Promise.all(servers.map((server) => server.stop()));
   rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
   const { passed, failed, skipped } = total;
-  process.stdout.write(`\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+  process.stdout.write(`${table}\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
   process.exit(code ?? (failed > 0 ? 1 : 0));
 }
