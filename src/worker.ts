@@ -5,6 +5,7 @@ import type { Config } from './config/schema.js';
 import { MnerError } from './errors.js';
 import { createImages, type Images, type ImagesOptions } from './image/look.js';
 import type { Cache, Origin } from './image/port.js';
+import { identityOf } from './inference/bundle.js';
 import { createProcessHost } from './inference/host-process.js';
 import { createNerModel } from './inference/model.js';
 import type { InferenceHost } from './inference/port.js';
@@ -21,6 +22,7 @@ import type { Emit } from './telemetry/events.js';
 import type { Telemetry } from './telemetry/telemetry.js';
 import { createEncoder } from './text/encode.js';
 import { createReader, type Reader } from './text/reader.js';
+import { createRepeats } from './text/repeats.js';
 
 /** Adapters in place of the real ones, for commands without a broker and for tests. */
 export interface Adapters {
@@ -104,8 +106,13 @@ async function assemble(config: Config, emit: Emit, adapters: Adapters, ground: 
   const model = () => ({ family, bundle, version, provider: host.provider });
   const head = { labels: ner.manifest.labels, ...ner.manifest.heads[config.mentions] };
   const encoder = createEncoder({ tokenizer, settings: ner.manifest.text });
-  const reader = createReader({ encoder, model: nerModel, head, clock, emit });
-  const { mentions } = config;
+  const { mentions, repeat_cache_bytes: maxBytes } = config;
+  const eachTime = createReader({ encoder, model: nerModel, head, clock, emit });
+  const identity = `${identityOf(ner)}/${mentions}`;
+  const reader =
+    maxBytes === 0
+      ? eachTime
+      : createRepeats({ maxBytes, emit }).around(eachTime, () => `${identity}/${host.provider}`);
   const eachMention = config.mentions_topic !== null;
   for (const { manifest } of vision ? [ner, vision] : [ner])
     emit({ type: 'model', bundle: manifest.name, version: manifest.version, provider: host.provider });

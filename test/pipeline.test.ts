@@ -166,9 +166,28 @@ it('gives each mention a record of its own, keyed by its entity', async () => {
   );
 });
 
+it('reads a repeated text once, and places it in each tweet where it stands there', async () => {
+  events.length = 0;
+  const found = await Promise.all([
+    recordOf({ id: '1', text: 'Serena Williams in Wimbledon' }),
+    recordOf({ id: '2', text: '  Serena   Williams\nin Wimbledon' }),
+  ]);
+  const later = await recordOf({ id: '3', text: 'Serena Williams in Wimbledon' });
+  expect(events.filter(({ type }) => type === 'repeat' || type === 'batch').map((event) => event.type)).toEqual([
+    'repeat',
+    'repeat',
+    'batch',
+    'repeat',
+  ]);
+  expectSpans('Serena Williams in Wimbledon', found[0]!);
+  expectSpans('  Serena   Williams\nin Wimbledon', found[1]!);
+  expect(later.entities).toEqual(found[0]!.entities);
+  expect(later.tweet_id).toBe('3');
+});
+
 it('tells of each station, and never of a text', async () => {
   events.length = 0;
-  await recordOf({ id: '1', text: 'Kobe Bryant', media: [{ type: 'photo', url: 'http://origin/b.jpg' }] });
+  await recordOf({ id: '1', text: 'Kobe Bryant again', media: [{ type: 'photo', url: 'http://origin/b.jpg' }] });
   const stages = new Set(events.flatMap((event) => (event.type === 'stage' ? [event.stage] : [])));
   expect([...stages].sort()).toEqual(['cache_get', 'crf', 'fetch', 'inference', 'parse', 'queue', 'tokenize']);
   expect(JSON.stringify(events, (_, value) => (typeof value === 'bigint' ? String(value) : value))).not.toMatch(

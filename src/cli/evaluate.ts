@@ -44,7 +44,7 @@ export async function evaluate(command: Command): Promise<void> {
   }
   const tweets = readLabelled(options.data);
   const mentions = mentionsOf(options.mentions, tweets);
-  const { config } = patientSettingsOf(command, { mentions, redis_url: null });
+  const { config } = patientSettingsOf(command, { mentions, redis_url: null, repeat_cache_bytes: 0 });
   const telemetry = createTelemetry({ log: { level: 'warn' }, nodeMetrics: false });
   const stations = await openStations(config, telemetry, { cache: memoryCache(), allowFiles: true });
   try {

@@ -149,6 +149,11 @@ export async function checkBundle(folder: string): Promise<Bundle> {
   return { folder, manifest, model };
 }
 
+/** What tells a bundle from every other: a digest of its manifest, where the SHA-256 of each of its files stands too. */
+export function identityOf({ manifest }: Pick<Bundle, 'manifest'>): string {
+  return createHash('sha256').update(JSON.stringify(manifest)).digest('hex');
+}
+
 /** A JSON file of a bundle. @throws MnerError `bad_bundle` */
 export async function readBundleJson(bundle: Bundle, file: string): Promise<object> {
   try {

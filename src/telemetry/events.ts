@@ -42,9 +42,9 @@ export type Event =
   | { readonly type: 'image_fetch'; readonly outcome: FetchOutcome }
   /** A tweet with a picture was answered. */
   | { readonly type: 'image'; readonly status: ImageStatus }
-  /** A host of pictures is left alone for a while: it asked for that, or it failed again and again. */
   /** Photos of a tweet beside the one that counts. */
   | { readonly type: 'photos_left'; readonly photos: number }
+  /** A host of pictures is left alone for a while: it asked for that, or it failed again and again. */
   | { readonly type: 'image_host_pause'; readonly reason: 'retry_after' | 'failing' }
   /** The words in a picture were asked for. */
   | {
@@ -52,6 +52,8 @@ export type Event =
       readonly result: 'found' | 'none' | 'timed_out' | 'skipped' | 'failed';
     }
   | { readonly type: 'relevance'; readonly value: number }
+  /** A text with its picture came up for reading: it was read, joined one that was being read, or was read before. */
+  | { readonly type: 'repeat'; readonly result: 'computed' | 'shared' | 'remembered' }
   | {
       readonly type: 'lane';
       readonly topic: string;

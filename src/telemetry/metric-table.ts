@@ -112,6 +112,12 @@ export const METRICS = {
     help: 'Pictures whose words were asked for (`ocr`): found, none there, taken too long, `skipped` for lack of time, or the engine failed.',
     labels: { result: ['found', 'none', 'timed_out', 'skipped', 'failed'] },
   },
+  repeats: {
+    name: 'mner_repeats_total',
+    type: 'counter',
+    help: 'Texts with their pictures, as they came up for reading: read by the model, joined to the same in flight, or remembered (`repeat_cache_bytes`).',
+    labels: { result: ['computed', 'shared', 'remembered'] },
+  },
   relevance: {
     name: 'mner_image_relevance',
     type: 'histogram',

@@ -35,6 +35,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const photosLeft = counter(registry, METRICS.photosLeft);
   const imageHostPauses = boundCounter(registry, METRICS.imageHostPauses, 'reason');
   const imageWords = boundCounter(registry, METRICS.imageWords, 'result');
+  const repeats = boundCounter(registry, METRICS.repeats, 'result');
   const transactions = boundCounter(registry, METRICS.transactions, 'result');
   const batchRetries = boundCounter(registry, METRICS.batchRetries, 'how');
   const rebalances = counter(registry, METRICS.rebalances);
@@ -92,6 +93,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
         return imageHostPauses(event.reason);
       case 'image_words':
         return imageWords(event.result);
+      case 'repeat':
+        return repeats(event.result);
       case 'relevance':
         return relevance.observe(event.value);
       case 'batch':

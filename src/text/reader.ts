@@ -20,7 +20,7 @@ export interface Reading {
   readonly windows: number;
 }
 
-/** Reads words: encodes them, waits for their batch, decodes. */
+/** Reads words: encodes them, waits for their batch, decodes. What an answer depends on belongs into the key of `repeats.ts`. */
 export interface Reader {
   /** @throws MnerError `inference_poison`, `inference_unavailable` */
   read(words: readonly string[], picture: PictureInput | null): Promise<Reading>;

@@ -23,6 +23,7 @@ const CONTRACT: Record<string, string[]> = {
   photos_left_total: [],
   image_host_pauses_total: ['reason'],
   image_words_total: ['result'],
+  repeats_total: ['result'],
   image_relevance: [],
   oldest_unprocessed_seconds: ['topic', 'partition'],
   lag_records: ['topic', 'partition'],
@@ -92,6 +93,7 @@ test.each<[Event, string[]]>([
   [{ type: 'image_fetch', outcome: 'not_found' }, ['mner_image_fetches_total{outcome="not_found"} 1']],
   [{ type: 'image_fetch', outcome: 'no such outcome' as never }, ['mner_image_fetches_total{outcome="other"} 1']],
   [{ type: 'image_words', result: 'found' }, ['mner_image_words_total{result="found"} 1']],
+  [{ type: 'repeat', result: 'shared' }, ['mner_repeats_total{result="shared"} 1']],
   [{ type: 'photos_left', photos: 3 }, ['mner_photos_left_total 3']],
   [{ type: 'image_host_pause', reason: 'failing' }, ['mner_image_host_pauses_total{reason="failing"} 1']],
   [

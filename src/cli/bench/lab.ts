@@ -88,7 +88,8 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
   });
   return {
     command,
-    config,
+    // The sets are read over and over: a ratio to a ceiling means nothing where one side remembers.
+    config: { ...config, repeat_cache_bytes: 0 },
     models,
     windows,
     seconds,

@@ -35,7 +35,9 @@ export async function startProgram(
 ): Promise<Program> {
   const path = name === 'run' ? '../main.js' : `./${name}.js`;
   const script = fileURLToPath(new URL(path, import.meta.url));
-  const flags = flagsOf(command, { ...overrides, log_level: 'info', log_format: 'json', http_port: '0' });
+  // The bench sends its set again and again, and no side may remember it.
+  const fixed = { log_level: 'info', log_format: 'json', http_port: '0', repeat_cache_bytes: '0' };
+  const flags = flagsOf(command, { ...overrides, ...fixed });
   const process_ = await spawnGuarded(process.execPath, [script, ...(name === 'run' ? ['run'] : []), ...flags]);
   const line = await process_.says(READY);
   if (line === null) throw ended(process_);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PROVIDERS } from '../../inference/settings.js';
 import { about } from '../about.js';
-import { filledText, WORD, word } from '../shapes.js';
+import { filledText, MiB, WORD, word } from '../shapes.js';
 
 /** The model, and how tweets are gathered for it. */
 export const modelFields = {
@@ -56,4 +56,16 @@ export const modelFields = {
     value: 'ms',
     unit: 'ms',
   }),
+  repeat_cache_bytes: z
+    .int()
+    .min(0)
+    .max(4096 * MiB)
+    .default(16 * MiB)
+    .register(about, {
+      section: 'Model',
+      description:
+        'Memory for what the model said, so that a text that comes again with the same picture (retweets, copies, bots) is not read again; the same in flight is read once. About 700 bytes each. 0 turns both off.',
+      value: 'bytes',
+      unit: 'bytes',
+    }),
 };

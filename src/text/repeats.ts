@@ -1,0 +1,103 @@
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { PictureInput } from '../inference/row.js';
+import { type Emit, silent } from '../telemetry/events.js';
+import type { Reader, Reading } from './reader.js';
+
+export interface RepeatsOptions {
+  /** Memory for readings that may come again, in bytes; the least lately used go first. */
+  readonly maxBytes: number;
+  readonly emit?: Emit;
+}
+
+/** Reads what is the same only once: retweets, copied texts, bots. Several readers may share one memory. */
+export interface Repeats {
+  /**
+   * A reader that answers as `reader` does.
+   *
+   * @param identity what else than words and picture decides an answer: the bundle, its head, the provider. Asked at each reading,
+   * since a restarted host may come back on another provider
+   */
+  around(reader: Reader, identity: () => string): Reader;
+}
+
+/**
+ * The key is a digest of all that an answer follows from: the identity, the words (which hold the convention for mentions: the two cut
+ * a text differently, and have heads of their own), and the picture's features themselves. Not its URL, whose picture may
+ * change, nor that of its content, which another vision bundle may see differently.
+ *
+ * What is kept is the reading, counted in words. Where the words stand in a raw text is each tweet's own affair. An error is not
+ * kept: what failed is read again the next time.
+ *
+ * Of the same reading in flight, say tweet A began it and tweet B came while it was under way:
+ * 1. A's lane is closed by a rebalance. Nobody tells the reading: a row in a batch is not A's but the batch's, and it is as good for
+ *    B. A finds its lane closed and drops its copy; B goes on.
+ * 2. The reading fails. A and B both get the error, each for its own lane to judge: a retry begins a reading anew, since the flight is
+ *    over before either hears of it.
+ * 3. The reading lands. It is remembered and its flight is over in one step, before A and B hear of it (their callbacks were
+ *    registered later), so that C, which comes then, finds it.
+ */
+export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repeats {
+  const readings = new LRUCache<string, Reading>({ maxSize: maxBytes, sizeCalculation: bytesOf });
+  const flights = new Map<string, Promise<Reading>>();
+  /** A picture's features are large; the tweets of one look share them. */
+  const digests = new WeakMap<PictureInput, string>();
+
+  const digestOf = (picture: PictureInput): string => {
+    let digest = digests.get(picture);
+    if (digest === undefined) {
+      digest = digestPicture(picture);
+      digests.set(picture, digest);
+    }
+    return digest;
+  };
+
+  return {
+    around: (reader, identity) => ({
+      read(words, picture) {
+        const key = hash(
+          'sha256',
+          JSON.stringify([identity(), picture === null ? null : digestOf(picture), words]),
+          'base64url',
+        );
+        const known = readings.get(key);
+        if (known) {
+          emit({ type: 'repeat', result: 'remembered' });
+          return Promise.resolve(known);
+        }
+        const flight = flights.get(key);
+        emit({ type: 'repeat', result: flight ? 'shared' : 'computed' });
+        if (flight) return flight;
+        const begun = reader.read(words, picture);
+        flights.set(key, begun);
+        begun.then(
+          (reading) => {
+            readings.set(key, reading);
+            flights.delete(key);
+          },
+          () => flights.delete(key),
+        );
+        return begun;
+      },
+    }),
+  };
+}
+
+function digestPicture({ grid, embedding, ...rest }: PictureInput): string {
+  // Objects, and whatever else a family reads of a picture.
+  const parts = [bytesIn(grid), bytesIn(embedding), Buffer.from(JSON.stringify(rest))];
+  return hash('sha256', Buffer.concat([...parts, Buffer.from(parts.map(({ length }) => length).join())]), 'base64url');
+}
+
+function bytesIn({ buffer, byteOffset, byteLength }: Uint16Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+/** Of a key with its places in the maps, and of an empty reading, measured. */
+const ENTRY_BYTES = 500;
+const CHUNK_BYTES = 88;
+const ARRAY_BYTES = 200;
+
+function bytesOf({ chunks, regions }: Reading): number {
+  return ENTRY_BYTES + chunks.length * CHUNK_BYTES + (regions ? ARRAY_BYTES + regions.byteLength : 0);
+}
