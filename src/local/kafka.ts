@@ -10,8 +10,8 @@ import type { Guarded } from './process.js';
 export interface LocalKafkaOptions {
   /** One is enough for most; duplicates inside transactions show on three only. @default 1 */
   nodes?: 1 | 3;
-  /** Lines of server.properties over ours, on every node. */
-  properties?: Record<string, string>;
+  /** Lines of server.properties over ours; a function makes them for each node. */
+  properties?: Record<string, string> | ((node: NodeAddress) => Record<string, string>);
   /** Folder of the data; it is kept, and a later start goes on with it. @default a temporary one, removed at the end */
   dir?: string;
   /** Folder of the jars. @default see `kafkaJars` */
@@ -97,7 +97,8 @@ async function startCluster(
   const clusterId = kafkaUuid();
   const launches = addresses.map(async (address) => {
     const folder = join(base, `node-${address.id}`);
-    const properties = await writeProperties(folder, address, addresses, options.properties);
+    const own = typeof options.properties === 'function' ? options.properties(address) : options.properties;
+    const properties = await writeProperties(folder, address, addresses, own);
     await format(folder, address, clusterId, kit.checkpoint);
     const removeOnDeath = options.dir ? {} : { removeOnDeath: folder };
     return () => runKafkaClass(kit, 'kafka.Kafka', [properties], removeOnDeath);

@@ -5,8 +5,8 @@ import { type ManualClock, manualClock, systemClock } from '#mner/clock.js';
 import { redisCache } from '#mner/image/cache/redis.js';
 import type { Cache } from '#mner/image/port.js';
 import type { Event } from '#mner/telemetry/events.js';
+import { type TcpProxy, tcpProxy } from '../../support/tcp-proxy.js';
 import { cacheConformance } from '../cache-conformance.js';
-import { type TcpProxy, tcpProxy } from '../tcp-proxy.js';
 
 const url = process.env.MNER_TEST_REDIS_URL;
 if (url === undefined) {
