@@ -144,7 +144,7 @@ function join(near: Socket, far: Socket, inspector: Inspector, weather: Weather)
   const ended = Promise.all(
     [near, far].map((socket) => {
       socket.on('error', () => {});
-      return once(socket, 'close');
+      return new Promise<void>((resolve) => socket.once('close', () => resolve()));
     }),
   ).finally(() => clearTimeout(death));
   // What is on its way when one end closes still arrives; what is held arrives when it is let go.
