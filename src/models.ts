@@ -40,6 +40,16 @@ export async function loadModels(config: Pick<Config, 'bundle' | 'models_dir' | 
   };
 }
 
+/** How the inference process opens its sessions, and how long one call may take. */
+export function hostOptions(config: Config) {
+  return {
+    providers: config.providers,
+    fallback: config.providers_fallback,
+    threads: config.threads,
+    runTimeoutMs: config.inference_timeout_ms,
+  };
+}
+
 /** Whether the words in pictures are read for this model. */
 export function readsWords({ manifest }: NerBundle, { ocr }: Pick<Config, 'ocr'>): boolean {
   return ocr === 'on' && manifest.context?.includes('words') === true;

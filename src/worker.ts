@@ -9,7 +9,7 @@ import { identityOf } from './inference/bundle.js';
 import { createProcessHost } from './inference/host-process.js';
 import { createNerModel } from './inference/model.js';
 import type { InferenceHost } from './inference/port.js';
-import { loadModels, type Models, readsWords, visionShape } from './models.js';
+import { hostOptions, loadModels, type Models, readsWords, visionShape } from './models.js';
 import type { EntityRecord } from './ner/record.js';
 import { createPipeline } from './pipeline.js';
 import { atLeastOnce } from './stream/at-least-once.js';
@@ -58,9 +58,7 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   const models = await loadModels(config);
   const cache = adapters.cache ?? cacheOf(config, emit);
   const origin = adapters.origin ?? originOf(config, emit);
-  const host =
-    adapters.host ??
-    createProcessHost({ models: models.hosted, providers: config.providers, threads: config.threads, clock, emit });
+  const host = adapters.host ?? createProcessHost({ ...hostOptions(config), models: models.hosted, clock, emit });
   const close = async () => {
     await host.stop();
     await Promise.all([origin.stop(), cache.stop()]);

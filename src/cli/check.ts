@@ -3,7 +3,7 @@ import { brokerOf, redisOf } from '../adapters.js';
 import type { Config } from '../config/schema.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { createProcessHost } from '../inference/host-process.js';
-import { loadModels } from '../models.js';
+import { hostOptions, loadModels } from '../models.js';
 import { silent } from '../telemetry/events.js';
 import { colour, formatTable, printLine } from './print.js';
 import { settingsOf } from './settings.js';
@@ -96,7 +96,7 @@ async function checkModels(config: Config): Promise<Finding[]> {
   if (!loaded) return [bundle];
   const { hosted } = loaded;
   const provider = await attempt('execution provider', async () => {
-    const host = createProcessHost({ models: hosted, providers: config.providers, threads: config.threads });
+    const host = createProcessHost({ ...hostOptions(config), models: hosted });
     try {
       await host.start();
       if (host.provider !== config.providers[0]) {

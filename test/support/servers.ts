@@ -16,5 +16,12 @@ export const TINY_BUNDLES = fileURLToPath(new URL('../fixtures/bundles', import.
 /** Makes a command use the tiny bundles and one thread. */
 export const TINY = { MNER_MODELS_DIR: TINY_BUNDLES, MNER_BUNDLE: 'ham-tiny', MNER_THREADS: '1' };
 
+/** A tiny bundle that throws at the word `poison`, and answers `nan` and `inf` with what they say (mner/fixtures/faulty.py). */
+export const FAULTY = {
+  ...TINY,
+  MNER_MODELS_DIR: fileURLToPath(new URL('../fixtures/faulty', import.meta.url)),
+  MNER_BUNDLE: 'ham-faulty',
+};
+
 /** As {@link TINY}, with the real servers. */
 export const TINY_WITH_SERVERS = { ...TINY, MNER_BROKERS: BROKERS, MNER_REDIS_URL: REDIS };

@@ -24,6 +24,19 @@ export const modelFields = {
     description: 'Execution providers in the order in which they are tried; end with `cpu` to fall back on it.',
     value: 'name,…',
   }),
+  providers_fallback: z.enum(['next', 'refuse']).default('next').register(about, {
+    section: 'Model',
+    description:
+      'What happens when an execution provider cannot start: `next` goes on with the one that follows in `providers` and says so (`mner_degraded`); `refuse` does not start the worker, so that nobody takes a slow one for a fast one.',
+    value: 'policy',
+  }),
+  inference_timeout_ms: z.int().min(100).max(600_000).default(30_000).register(about, {
+    section: 'Model',
+    description:
+      'Time for one inference call; past it the inference process is taken for hung and started anew. Lower finds a hang sooner; it must leave room for the largest batch on the slowest machine.',
+    value: 'ms',
+    unit: 'ms',
+  }),
   threads: z.int().min(0).max(256).default(0).register(about, {
     section: 'Model',
     description:
