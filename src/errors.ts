@@ -63,6 +63,11 @@ export const ERRORS = {
     'The broker refuses the credentials.',
     'Check the user, the password and the mechanism.',
   ),
+  tls_failed: fatal(
+    4,
+    'No secure connection to the broker comes about.',
+    'Check `kafka_ssl` and its files, the names and the dates of the certificates.',
+  ),
   consumer_crashed: fatal(5, 'The Kafka consumer stopped for good.', 'Restart the worker; nothing was lost.'),
   drain_timed_out: fatal(
     6,

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { parse, YAMLParseError } from 'yaml';
+import { readTextFile } from '../credentials/text-file.js';
 import { MnerError } from '../errors.js';
 
 /**
@@ -26,23 +26,6 @@ export function readConfigFile(path: string): Record<string, unknown> {
   }
   return content as Record<string, unknown>;
 }
-
-/** Reads a whole small file. `what` begins the sentence if it cannot be read. @throws MnerError `bad_config` */
-export function readTextFile(path: string, what: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-    const why = REASONS.get(code) ?? `the system says ${code}`;
-    throw new MnerError('bad_config', `${what} cannot be read: ${why}.`);
-  }
-}
-
-const REASONS: ReadonlyMap<string, string> = new Map([
-  ['ENOENT', 'it does not exist'],
-  ['EACCES', 'permission is denied'],
-  ['EISDIR', 'it is a folder'],
-]);
 
 function placeOf(error: unknown, text: string): string {
   if (error instanceof YAMLParseError && error.linePos) {

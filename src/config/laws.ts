@@ -42,26 +42,47 @@ export const LAWS: readonly Law[] = [
     broken: sameTopic,
   },
   {
-    rule: '`kafka_sasl_mechanism`, `kafka_sasl_username` and `kafka_sasl_password` are set together',
+    rule: '`kafka_sasl_username` and `kafka_sasl_password` are set with the mechanisms that take them, and only then',
     reason: 'one says nothing without the others',
     broken: (config) => {
-      const keys = ['kafka_sasl_mechanism', 'kafka_sasl_username', 'kafka_sasl_password'] as const;
-      const missing = keys.filter((key) => config[key] === null);
-      return missing.length === 0 || missing.length === keys.length
-        ? undefined
-        : `${and(keys.filter((key) => config[key] !== null))} must not be set without ${and(missing)}`;
+      const keys = ['kafka_sasl_username', 'kafka_sasl_password'] as const;
+      const { kafka_sasl_mechanism: mechanism } = config;
+      const [set, missing] = [keys.filter((key) => config[key] !== null), keys.filter((key) => config[key] === null)];
+      if (mechanism === null && set.length > 0)
+        return `${and(set)} must not be set without ${and(['kafka_sasl_mechanism', ...missing])}`;
+      if (mechanism === 'oauthbearer' && set.length > 0)
+        return `${and(set)} must not be set while kafka_sasl_mechanism is oauthbearer`;
+      return mechanism !== null && mechanism !== 'oauthbearer' && missing.length > 0
+        ? `${and(['kafka_sasl_mechanism', ...set])} must not be set without ${and(missing)}`
+        : undefined;
     },
   },
   {
-    rule: '`kafka_ssl_cert_file` and `kafka_ssl_key_file` are set together',
-    reason: 'a certificate proves nothing without its key',
-    broken: ({ kafka_ssl_cert_file: cert, kafka_ssl_key_file: key }) => {
-      if ((cert === null) === (key === null)) return undefined;
-      return cert === null
-        ? 'kafka_ssl_key_file must not be set without kafka_ssl_cert_file'
-        : 'kafka_ssl_cert_file must not be set without kafka_ssl_key_file';
+    rule: '`kafka_sasl_mechanism` `oauthbearer` goes with one of `kafka_sasl_token_file` and `kafka_sasl_token_url`, and they with it',
+    reason: 'the token must come from one place',
+    broken: (config) => {
+      const set = (['kafka_sasl_token_file', 'kafka_sasl_token_url'] as const).filter((key) => config[key] !== null);
+      if (set.length > 1) return `${and(set)} must not both be set`;
+      const bearer = config.kafka_sasl_mechanism === 'oauthbearer';
+      if (bearer && set.length === 0)
+        return 'kafka_sasl_mechanism must not be oauthbearer without kafka_sasl_token_file or kafka_sasl_token_url';
+      return !bearer && set.length > 0
+        ? `${and(set)} must not be set unless kafka_sasl_mechanism is oauthbearer`
+        : undefined;
     },
   },
+  {
+    rule: '`kafka_sasl_token_url`, `kafka_sasl_client_id` and `kafka_sasl_client_secret` are set together, and `kafka_sasl_scope` only with them',
+    reason: 'the endpoint gives its tokens to clients that it knows',
+    broken: (config) => {
+      const keys = ['kafka_sasl_token_url', 'kafka_sasl_client_id', 'kafka_sasl_client_secret'] as const;
+      const missing = keys.filter((key) => config[key] === null);
+      const set = [...keys, 'kafka_sasl_scope' as const].filter((key) => config[key] !== null);
+      return set.length > 0 && missing.length > 0 ? `${and(set)} must not be set without ${and(missing)}` : undefined;
+    },
+  },
+  certificateWithKey('kafka_ssl_cert_file', 'kafka_ssl_key_file'),
+  certificateWithKey('redis_cert_file', 'redis_key_file'),
   {
     rule: 'The TLS files need `kafka_ssl`',
     reason: 'the connection would not be encrypted, although a file for that is named',
@@ -81,12 +102,17 @@ export const LAWS: readonly Law[] = [
         : undefined,
   },
   {
-    rule: '`redis_ca_file` needs `rediss://` in `redis_url`',
+    rule: '`redis_ca_file`, `redis_cert_file` and `redis_key_file` need `rediss://` in `redis_url`',
     reason: 'the connection would not be encrypted, although a file for that is named',
-    broken: ({ redis_url: url, redis_ca_file: file }) =>
-      file !== null && url !== null && !url.startsWith('rediss://')
-        ? 'redis_ca_file must not be set while redis_url begins with redis://'
-        : undefined,
+    broken: (config) => {
+      const { redis_url: url } = config;
+      const set = (['redis_ca_file', 'redis_cert_file', 'redis_key_file'] as const).filter(
+        (key) => config[key] !== null,
+      );
+      return set.length > 0 && url !== null && !url.startsWith('rediss://')
+        ? `${and(set)} must not be set while redis_url begins with redis://`
+        : undefined;
+    },
   },
   {
     rule: '`transaction_timeout_ms` < `session_timeout_ms` with `delivery` `exactly_once`',
@@ -114,6 +140,22 @@ function less(small: NumberKey, large: NumberKey, reason: string): Law {
       config[small] < config[large]
         ? undefined
         : `${small} (${config[small]}) must be less than ${large} (${config[large]})`,
+  };
+}
+
+function certificateWithKey(
+  cert: 'kafka_ssl_cert_file' | 'redis_cert_file',
+  key: 'kafka_ssl_key_file' | 'redis_key_file',
+): Law {
+  return {
+    rule: `\`${cert}\` and \`${key}\` are set together`,
+    reason: 'a certificate proves nothing without its key',
+    broken: (config) => {
+      if ((config[cert] === null) === (config[key] === null)) return undefined;
+      return config[cert] === null
+        ? `${key} must not be set without ${cert}`
+        : `${cert} must not be set without ${key}`;
+    },
   };
 }
 

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readSecretFile } from '../credentials/text-file.js';
 import { MnerError } from '../errors.js';
 import { envName, FIELDS, type Field, fieldOf, flagName, readText } from './fields.js';
-import { readConfigFile, readTextFile } from './file.js';
+import { readConfigFile } from './file.js';
 import { knownKeys, secretOfFileKey, unknownFlag } from './flags.js';
 import { brokenLaws } from './laws.js';
 import { nearest, unknownName } from './nearest.js';
@@ -32,6 +33,8 @@ interface Given {
   /** For example `MNER_HTTP_PORT`, `--http-port` or `http_port in mner.yaml`. */
   readonly named: string;
   readonly origin: string;
+  /** The file of a secret that was given by one. */
+  readonly file?: string;
 }
 type Layer = Map<ConfigKey, Given>;
 
@@ -61,7 +64,17 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const config = values as Config;
   if (problems.length === 0) problems.push(...brokenLaws(config));
   if (problems.length > 0) throw new MnerError('bad_config', problems.join(' '));
-  return { config: resolveDefaults(config, given, options.cores), origins: originsOf(given) };
+  const resolved = resolveDefaults(config, given, options.cores);
+  SECRET_FILES.set(resolved, new Map([...given].flatMap(([key, { file }]) => (file ? [[key, file]] : []))));
+  return { config: resolved, origins: originsOf(given) };
+}
+
+/** Beside the configuration and not in it: where a secret lies is of use only to what reads it again when it rotates. */
+const SECRET_FILES = new WeakMap<Config, ReadonlyMap<ConfigKey, string>>();
+
+/** The file that a secret of this configuration came from; undefined where it was given itself, or for a changed copy. */
+export function secretFile(config: Config, key: ConfigKey): string | undefined {
+  return SECRET_FILES.get(config)?.get(key);
 }
 
 function fileLayer(path: string, problems: string[]): Layer {
@@ -122,9 +135,9 @@ function put(layer: Layer, key: string, given: Given, problems: string[]): void 
     return;
   }
   try {
-    const text = readTextFile(String(given.value), `The file ${given.value}, which ${given.named} names,`);
-    // Editors and `echo` end a file with a line break that is no part of the secret.
-    layer.set(field.key, { ...given, value: text.replace(/\r?\n$/, '') });
+    const file = String(given.value);
+    const value = readSecretFile(file, `The file ${file}, which ${given.named} names,`);
+    layer.set(field.key, { ...given, value, file });
   } catch (error) {
     if (!(error instanceof MnerError)) throw error;
     problems.push(error.message);

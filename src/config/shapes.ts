@@ -28,6 +28,13 @@ export function optionalFile(description: string, section: About['section'] = 'K
   return filledText.nullable().default(null).register(about, said);
 }
 
+/** Without a user: its password would be shown wherever the configuration is. */
+export function isHttpUrl(text: string): boolean {
+  if (!/^https?:\/\/[^/]/.test(text) || !URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username === '' && password === '';
+}
+
 export function isProxyUrl(text: string): boolean {
   return /^https?:\/\/[^/]+\/?$/.test(text) && URL.canParse(text);
 }

@@ -21,6 +21,20 @@ export interface Jars {
   readonly paths: readonly string[];
 }
 
+/** Jars that are listed, fetched and kept together. */
+interface JarSet {
+  /** Folder in the cache. */
+  readonly folder: string;
+  /** In `deploy/kafka`: what Maven copies. */
+  readonly pom: string;
+  /** In `deploy/kafka`: the checksums. */
+  readonly list: string;
+  readonly size: string;
+}
+
+const BROKER: JarSet = { folder: 'jars', pom: 'pom.xml', list: 'jars.sha256', size: '44 MB' };
+const TOOLS: JarSet = { folder: 'tools', pom: 'tools.xml', list: 'tools.sha256', size: '1 MB' };
+
 /**
  * The jars of Apache Kafka, each checked against `deploy/kafka/jars.sha256`. What the cache lacks is fetched by Maven, in the
  * versions of `deploy/kafka/pom.xml`.
@@ -28,13 +42,28 @@ export interface Jars {
  * @throws MnerError `bad_download` when a jar is missing or is not the one of the list; `missing_tool` without Maven, or
  *   when Maven cannot fetch
  */
-export async function kafkaJars(options: JarsOptions = {}): Promise<Jars> {
+export function kafkaJars(options: JarsOptions = {}): Promise<Jars> {
+  return provide(BROKER, options);
+}
+
+/**
+ * As {@link kafkaJars}, and behind them the jar of Kafka's command-line tools. A set of its own, since only tests need it.
+ *
+ * @throws MnerError as {@link kafkaJars}
+ */
+export async function kafkaToolJars(options: JarsOptions = {}): Promise<Jars> {
+  const broker = await provide(BROKER, options);
+  const tools = await provide(TOOLS, options);
+  return { cache: broker.cache, paths: [...broker.paths, ...tools.paths] };
+}
+
+async function provide(set: JarSet, options: JarsOptions): Promise<Jars> {
   const cache =
     options.cache ?? join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mner-stream', 'kafka-4.3.1');
-  const folder = join(cache, 'jars');
-  const list = await checksums();
-  if (!(await isFolder(folder))) await fetchJars(cache, folder, list, options.say ?? (() => {}));
-  await verify(folder, list, folder);
+  const folder = join(cache, set.folder);
+  const list = await checksums(set);
+  if (!(await isFolder(folder))) await fetchJars(set, cache, folder, list, options.say ?? (() => {}));
+  await verify(set, folder, list, folder);
   return { cache, paths: list.map(({ name }) => join(folder, name)) };
 }
 
@@ -46,8 +75,8 @@ interface Checksum {
   readonly sha256: string;
 }
 
-async function checksums(): Promise<Checksum[]> {
-  const text = await readFile(join(KAFKA_DEPLOY, 'jars.sha256'), 'utf8');
+async function checksums(set: JarSet): Promise<Checksum[]> {
+  const text = await readFile(join(KAFKA_DEPLOY, set.list), 'utf8');
   return text
     .split('\n')
     .filter((line) => line !== '')
@@ -61,14 +90,20 @@ async function checksums(): Promise<Checksum[]> {
  * Two processes may do this at once: each fetches into a folder of its own, checks it, and renames it. The first rename wins; the
  * other fails because the target is not empty, and its process uses the winner's folder, which was checked as well.
  */
-async function fetchJars(cache: string, folder: string, list: Checksum[], say: (line: string) => void): Promise<void> {
+async function fetchJars(
+  set: JarSet,
+  cache: string,
+  folder: string,
+  list: Checksum[],
+  say: (line: string) => void,
+): Promise<void> {
   const maven = await provideTool('mvn', 'maven', say);
-  say(`fetching Kafka by Maven, once (44 MB, kept in ${cache})`);
+  say(`fetching Kafka by Maven, once (${set.size}, kept in ${cache})`);
   await mkdir(cache, { recursive: true });
   const own = await mkdtemp(join(cache, 'fetch-'));
   try {
     const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${own}`];
-    const run = await spawnGuarded(maven, ['-B', '-q', '-f', join(KAFKA_DEPLOY, 'pom.xml'), ...goal]);
+    const run = await spawnGuarded(maven, ['-B', '-q', '-f', join(KAFKA_DEPLOY, set.pom), ...goal]);
     if ((await run.ended) !== 0) {
       const reason = run.tail().find((line) => line.includes('ERROR')) ?? run.tail().pop() ?? 'it said nothing';
       throw new MnerError(
@@ -76,7 +111,7 @@ async function fetchJars(cache: string, folder: string, list: Checksum[], say: (
         `Maven could not fetch the jars of Kafka; connect to the network once: ${reason}`,
       );
     }
-    await verify(own, list, cache);
+    await verify(set, own, list, cache);
     await rename(own, folder).catch(async (error: unknown) => {
       if (!(await isFolder(folder))) throw error;
     });
@@ -85,14 +120,14 @@ async function fetchJars(cache: string, folder: string, list: Checksum[], say: (
   }
 }
 
-async function verify(folder: string, list: Checksum[], toDelete: string): Promise<void> {
+async function verify(set: JarSet, folder: string, list: Checksum[], toDelete: string): Promise<void> {
   await Promise.all(
     list.map(async ({ name, sha256 }) => {
       const bytes = await readFile(join(folder, name)).catch(() => null);
       const problem = !bytes
         ? 'is missing'
         : createHash('sha256').update(bytes).digest('hex') !== sha256 &&
-          'does not have the checksum of deploy/kafka/jars.sha256';
+          `does not have the checksum of deploy/kafka/${set.list}`;
       if (problem)
         throw new MnerError('bad_download', `Kafka's ${name} ${problem}: delete ${toDelete}, and it is fetched again.`);
     }),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { MnerError } from '../errors.js';
 import { KAFKA_DEPLOY } from './jars.js';
 import { PortTaken } from './ports.js';
-import { type Guarded, spawnGuarded } from './process.js';
+import { type Guarded, type GuardedOptions, spawnGuarded } from './process.js';
 
 /** Where one node of a cluster stands: all on 127.0.0.1. */
 export interface NodeAddress {
@@ -12,7 +12,12 @@ export interface NodeAddress {
   readonly id: number;
   readonly port: number;
   readonly controllerPort: number;
+  /** Ports of the further listeners, by name. @default none */
+  readonly listeners?: Readonly<Record<string, number>>;
 }
+
+/** How a listener is secured, by Kafka's names. */
+export type SecurityProtocol = 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL';
 
 /** What every broker process here is started with. */
 export interface Runtime {
@@ -27,7 +32,7 @@ export function runKafkaClass(
   runtime: Runtime,
   className: string,
   args: string[],
-  options: { jvm?: string[]; removeOnDeath?: string } = {},
+  options: { jvm?: string[] } & Omit<GuardedOptions, 'env'> = {},
 ): Promise<Guarded> {
   const jvm = [
     '-Xms64m',
@@ -39,12 +44,8 @@ export function runKafkaClass(
   ];
   if (runtime.archive) jvm.push(`-XX:SharedArchiveFile=${runtime.archive}`);
   jvm.push(`-Dlog4j2.configurationFile=${join(KAFKA_DEPLOY, 'log4j2.properties')}`, ...(options.jvm ?? []));
-  const { removeOnDeath } = options;
-  return spawnGuarded(
-    runtime.java,
-    [...jvm, '-cp', runtime.jars.join(':'), className, ...args],
-    removeOnDeath ? { removeOnDeath } : {},
-  );
+  const { jvm: _, ...guarded } = options;
+  return spawnGuarded(runtime.java, [...jvm, '-cp', runtime.jars.join(':'), className, ...args], guarded);
 }
 
 /** Writes `server.properties` for one node of `cluster` into `folder`, and returns its path. */
@@ -53,18 +54,21 @@ export async function writeProperties(
   node: NodeAddress,
   cluster: readonly NodeAddress[],
   overrides: Readonly<Record<string, string>> = {},
+  protocols: Readonly<Record<string, SecurityProtocol>> = {},
 ): Promise<string> {
+  const further = Object.entries(node.listeners ?? {}).map(([name, port]) => `,${name}://127.0.0.1:${port}`);
+  const mapped = Object.entries(protocols).map(([name, protocol]) => `,${name}:${protocol}`);
   const copies = `${Math.min(3, cluster.length)}`;
   const inSync = cluster.length >= 3 ? '2' : '1';
   const properties: Record<string, string> = {
     'node.id': `${node.id}`,
     'process.roles': 'broker,controller',
     'controller.quorum.voters': cluster.map(({ id, controllerPort }) => `${id}@127.0.0.1:${controllerPort}`).join(','),
-    listeners: `PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${node.port}`,
+    listeners: `PLAINTEXT://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controllerPort}${further.join('')}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${node.port}${further.join('')}`,
     'inter.broker.listener.name': 'PLAINTEXT',
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${mapped.join('')}`,
     'log.dirs': join(folder, 'data'),
     'auto.create.topics.enable': 'false',
     'default.replication.factor': copies,

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MnerError } from '../errors.js';
 import { type KafkaKit, kafkaKit } from './kafka-kit.js';
-import { format, kafkaUuid, type NodeAddress, runKafkaClass, started, writeProperties } from './kafka-node.js';
+import {
+  format,
+  kafkaUuid,
+  type NodeAddress,
+  runKafkaClass,
+  type SecurityProtocol,
+  started,
+  writeProperties,
+} from './kafka-node.js';
 import { PortTaken, withFreePorts } from './ports.js';
 import type { Guarded } from './process.js';
 
@@ -12,6 +20,14 @@ export interface LocalKafkaOptions {
   nodes?: 1 | 3;
   /** Lines of server.properties over ours; a function makes them for each node. */
   properties?: Record<string, string> | ((node: NodeAddress) => Record<string, string>);
+  /**
+   * Listeners beside the plain one, by a name in capitals. What they need, say certificates, is for `properties` to say:
+   * `listener.name.NAME.…`, with the name in small letters.
+   * @default none
+   */
+  listeners?: Readonly<Record<string, SecurityProtocol>>;
+  /** Further arguments of the Java machine, as `-Dname=value`. @default none */
+  jvm?: readonly string[];
   /** Folder of the data; it is kept, and a later start goes on with it. @default a temporary one, removed at the end */
   dir?: string;
   /** Folder of the jars. @default see `kafkaJars` */
@@ -23,6 +39,8 @@ export interface LocalKafkaOptions {
 export interface LocalKafka {
   /** `127.0.0.1:PORT` of every node. */
   readonly brokers: string[];
+  /** The same of each further listener, by its name. */
+  readonly listeners: Readonly<Record<string, string[]>>;
   readonly nodes: readonly LocalKafkaNode[];
   /** Stops every node and removes the temporary folder. Safe at any time, any number of times. */
   stop(): Promise<void>;
@@ -57,9 +75,15 @@ export async function startKafka(options: LocalKafkaOptions = {}): Promise<Local
   const base = options.dir ?? (await mkdtemp(join(tmpdir(), 'mner-kafka-')));
   const tidy = () => (options.dir ? Promise.resolve() : rm(base, { recursive: true, force: true, maxRetries: 5 }));
   try {
-    const nodes = await withFreePorts(2 * count, (ports) => startCluster(kit, base, cluster(ports), options));
+    const names = Object.keys(options.listeners ?? {});
+    const { nodes, addresses } = await withFreePorts((2 + names.length) * count, async (ports) => {
+      const addresses = cluster(ports, count, names);
+      return { nodes: await startCluster(kit, base, addresses, options), addresses };
+    });
+    const placesOf = (name: string) => addresses.map(({ listeners }) => `127.0.0.1:${listeners?.[name]}`);
     return {
       brokers: nodes.map(({ broker }) => broker),
+      listeners: Object.fromEntries(names.map((name) => [name, placesOf(name)])),
       nodes,
       async stop() {
         await Promise.all(nodes.map((node) => node.stop()));
@@ -79,12 +103,13 @@ export async function startKafka(options: LocalKafkaOptions = {}): Promise<Local
  */
 const GRACE_MS = { kept: 15_000, thrown_away: 3_000 };
 
-function cluster(ports: number[]): NodeAddress[] {
-  const count = ports.length / 2;
+function cluster(ports: readonly number[], count: number, names: readonly string[]): NodeAddress[] {
+  const port = (row: number, index: number) => ports[row * count + index] ?? 0;
   return Array.from({ length: count }, (_, index) => ({
     id: index + 1,
-    port: ports[index] ?? 0,
-    controllerPort: ports[count + index] ?? 0,
+    port: port(0, index),
+    controllerPort: port(1, index),
+    listeners: Object.fromEntries(names.map((name, row) => [name, port(2 + row, index)])),
   }));
 }
 
@@ -98,10 +123,10 @@ async function startCluster(
   const launches = addresses.map(async (address) => {
     const folder = join(base, `node-${address.id}`);
     const own = typeof options.properties === 'function' ? options.properties(address) : options.properties;
-    const properties = await writeProperties(folder, address, addresses, own);
+    const properties = await writeProperties(folder, address, addresses, own, options.listeners);
     await format(folder, address, clusterId, kit.checkpoint);
-    const removeOnDeath = options.dir ? {} : { removeOnDeath: folder };
-    return () => runKafkaClass(kit, 'kafka.Kafka', [properties], removeOnDeath);
+    const run = { jvm: [...(options.jvm ?? [])], ...(options.dir ? {} : { removeOnDeath: folder }) };
+    return () => runKafkaClass(kit, 'kafka.Kafka', [properties], run);
   });
   const launch = await Promise.all(launches);
   const running = await Promise.all(launch.map((run) => run()));

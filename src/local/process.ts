@@ -34,15 +34,21 @@ export interface GuardedOptions {
   env?: Record<string, string>;
   /** Folder that the guard removes when we die without stopping the program; its parent too, when it is then empty. */
   removeOnDeath?: string;
+  /** File that the program reads as its standard input. @default nothing */
+  input?: string;
 }
 
 /** @throws what `spawn` reports when there is no shell; a program that does not exist ends with code 127 */
 export async function spawnGuarded(command: string, args: string[], options: GuardedOptions = {}): Promise<Guarded> {
-  const child = spawn('/bin/sh', ['-c', GUARD, 'mner-guard', options.removeOnDeath ?? '', command, ...args], {
-    detached: true,
-    stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.env },
-  });
+  const child = spawn(
+    '/bin/sh',
+    ['-c', GUARD, 'mner-guard', options.removeOnDeath ?? '', options.input ?? '/dev/null', command, ...args],
+    {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.env },
+    },
+  );
   const [lifeline, stdout, stderr, pidPipe] = child.stdio;
   if (!lifeline || !stdout || !stderr || !(pidPipe instanceof Socket)) throw new Error('four pipes were asked for');
   lifeline.on('error', () => {}); // The guard is gone: `ended` tells.
@@ -120,7 +126,7 @@ export async function spawnGuarded(command: string, args: string[], options: Gua
 const TAIL = 200;
 
 /**
- * The guard, in POSIX shell: $1 is the folder to remove, the rest the command.
+ * The guard, in POSIX shell: $1 is the folder to remove, $2 the program's input, the rest the command.
  *
  * Descriptor 4 is the lifeline. The watcher blocks on it; at its end it tells the main shell by USR1, whose trap kills the
  * program. The main shell does it, and not the watcher, because it is the parent: as long as it has not waited for the program, the
@@ -128,12 +134,12 @@ const TAIL = 200;
  * not interrupt it. It turns the output off first: nobody reads it any more, and the shell would die of its own "Killed". If somebody killed the main shell, the watcher kills instead.
  */
 const GUARD = `
-folder=$1; shift
+folder=$1; input=$2; shift 2
 exec 4<&0 </dev/null
 orphan=
 child=
 trap 'exec >/dev/null 2>&1; orphan=1; kill -KILL "$child"' USR1
-"$@" 3>&- 4<&- &
+"$@" <"$input" 3>&- 4<&- &
 child=$!
 (
   trap '' INT TERM HUP

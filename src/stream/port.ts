@@ -36,7 +36,7 @@ export interface CommitOffset extends TopicPartition {
  * pass test/stream/broker-conformance.ts.
  */
 export interface Broker {
-  /** Checks that a broker answers. @throws MnerError `broker_unreachable`, `authentication_failed` */
+  /** Checks that a broker answers. @throws MnerError `broker_unreachable`, `tls_failed`, `authentication_failed` */
   connect(): Promise<void>;
   /** Names of the existing topics among `names`, with their number of partitions. */
   partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;

@@ -39,6 +39,30 @@ const cases: [Partial<Config>, string][] = [
     'kafka_sasl_mechanism must not be set without kafka_sasl_username and kafka_sasl_password, since one says nothing without the others.',
   ],
   [
+    { kafka_sasl_username: 'mner' },
+    'kafka_sasl_username must not be set without kafka_sasl_mechanism and kafka_sasl_password, since one says nothing without the others.',
+  ],
+  [
+    { kafka_sasl_mechanism: 'oauthbearer', kafka_sasl_token_file: 't', kafka_sasl_username: 'mner' },
+    'kafka_sasl_username must not be set while kafka_sasl_mechanism is oauthbearer, since one says nothing without the others.',
+  ],
+  [
+    { kafka_sasl_mechanism: 'oauthbearer' },
+    'kafka_sasl_mechanism must not be oauthbearer without kafka_sasl_token_file or kafka_sasl_token_url, since the token must come from one place.',
+  ],
+  [
+    { kafka_sasl_token_file: 't' },
+    'kafka_sasl_token_file must not be set unless kafka_sasl_mechanism is oauthbearer, since the token must come from one place.',
+  ],
+  [
+    { kafka_sasl_mechanism: 'oauthbearer', kafka_sasl_token_url: 'https://login/', kafka_sasl_client_id: 'mner' },
+    'kafka_sasl_token_url and kafka_sasl_client_id must not be set without kafka_sasl_client_secret, since the endpoint gives its tokens to clients that it knows.',
+  ],
+  [
+    { redis_url: 'rediss://h', redis_key_file: 'k.pem' },
+    'redis_key_file must not be set without redis_cert_file, since a certificate proves nothing without its key.',
+  ],
+  [
     { kafka_ssl: true, kafka_ssl_cert_file: 'c.pem' },
     'kafka_ssl_cert_file must not be set without kafka_ssl_key_file, since a certificate proves nothing without its key.',
   ],

@@ -8,7 +8,7 @@ const SRC = resolve(import.meta.dirname, '../../src');
 const ORDER = [
   ...['cli', 'local'],
   ...['worker.ts', 'pipeline.ts', 'adapters.ts', 'models.ts'], // the composition: worker.ts and the parts of it that cli uses too
-  ...['config', 'stream', 'tweet', 'image', 'text', 'inference', 'ner', 'telemetry', 'web'],
+  ...['config', 'stream', 'tweet', 'image', 'text', 'inference', 'ner', 'telemetry', 'web', 'credentials'],
   ...['errors.ts', 'clock.ts'],
 ];
 

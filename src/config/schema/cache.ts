@@ -34,6 +34,11 @@ export const cacheFields = {
     secret: true,
   }),
   redis_ca_file: optionalFile('Certificate authority (PEM) that signs Redis; unset trusts those of Node.', 'Cache'),
+  redis_cert_file: optionalFile(
+    'Client certificate (PEM), for a Redis that asks for one (`tls-auth-clients`).',
+    'Cache',
+  ),
+  redis_key_file: optionalFile('Key (PEM) of that client certificate.', 'Cache'),
   cache_ttl_seconds: z.int().min(1).max(31_536_000).default(604_800).register(about, {
     section: 'Cache',
     description: 'Life of a picture in Redis. Higher hits more often, at the price of Redis memory.',

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { about } from '../about.js';
-import { filledText, HOUR_MS, hostPort, optionalFile, WORD, word } from '../shapes.js';
+import { filledText, HOUR_MS, hostPort, isHttpUrl, optionalFile, WORD, word } from '../shapes.js';
 
 /** The connection to Kafka, and the group that the workers form. */
 export const kafkaFields = {
@@ -42,25 +42,63 @@ export const kafkaFields = {
     value: 'boolean',
   }),
   kafka_ssl_ca_file: optionalFile('Certificate authority (PEM) that signs the brokers; unset trusts those of Node.'),
-  kafka_ssl_cert_file: optionalFile('Client certificate (PEM), for brokers that ask for one.'),
-  kafka_ssl_key_file: optionalFile('Key (PEM) of the client certificate.'),
-  kafka_sasl_mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).nullable().default(null).register(about, {
-    section: 'Kafka',
-    description: 'How to authenticate. `plain` sends the password as it is, so use it with `kafka_ssl` only.',
-    value: 'mechanism',
-    off: 'none',
-  }),
+  kafka_ssl_cert_file: optionalFile(
+    'Client certificate (PEM), for brokers that ask for one. It, its key and the authority may be replaced at any time: each new connection is made with what the files hold then.',
+  ),
+  kafka_ssl_key_file: optionalFile('Key (PEM, without a passphrase) of the client certificate.'),
+  kafka_sasl_mechanism: z
+    .enum(['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'])
+    .nullable()
+    .default(null)
+    .register(about, {
+      section: 'Kafka',
+      description:
+        'How to authenticate. `plain` sends the password, and `oauthbearer` the token, as it is, so use them with `kafka_ssl` only.',
+      value: 'mechanism',
+      off: 'none',
+    }),
   kafka_sasl_username: filledText.nullable().default(null).register(about, {
     section: 'Kafka',
-    description: 'User of the SASL mechanism.',
+    description: 'User of `plain` and `scram-…`.',
     value: 'user',
     allowed: 'a text that is not empty',
   }),
   kafka_sasl_password: filledText.nullable().default(null).register(about, {
     section: 'Kafka',
-    description: 'Password of the SASL mechanism. A flag shows it to everyone on the machine: prefer the file.',
+    description:
+      'Password of `plain` and `scram-…`. A flag shows it to everyone on the machine: prefer the file, which may be replaced at any time.',
     value: 'password',
     allowed: 'a text that is not empty',
     secret: true,
+  }),
+  kafka_sasl_token_file: optionalFile(
+    'Token (JWT) of `oauthbearer`, from a file that somebody else keeps fresh, as Kubernetes does.',
+  ),
+  kafka_sasl_token_url: z.string().refine(isHttpUrl).nullable().default(null).register(about, {
+    section: 'Kafka',
+    description:
+      'Endpoint that gives tokens of `oauthbearer` by the grant of client credentials. A token is kept until shortly before it ends.',
+    value: 'url',
+    allowed:
+      'a URL that begins with https:// (or http://, which shows the secret to the network), without a user in it',
+  }),
+  kafka_sasl_client_id: filledText.nullable().default(null).register(about, {
+    section: 'Kafka',
+    description: 'Client that asks `kafka_sasl_token_url` for tokens.',
+    value: 'id',
+    allowed: 'a text that is not empty',
+  }),
+  kafka_sasl_client_secret: filledText.nullable().default(null).register(about, {
+    section: 'Kafka',
+    description: 'Secret of that client. Its file may be replaced at any time.',
+    value: 'secret',
+    allowed: 'a text that is not empty',
+    secret: true,
+  }),
+  kafka_sasl_scope: filledText.nullable().default(null).register(about, {
+    section: 'Kafka',
+    description: 'Scope of the tokens; unset takes what the endpoint gives by itself.',
+    value: 'scope',
+    allowed: 'names, separated by spaces',
   }),
 };

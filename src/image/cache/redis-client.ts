@@ -1,3 +1,4 @@
+import type { ConnectionOptions, SecureContext } from 'node:tls';
 import { type ChainableCommander, Cluster, Redis, type RedisOptions } from 'ioredis';
 import { type Clock, delay, type Timer } from '../../clock.js';
 import { parseRedisUrl } from './redis-url.js';
@@ -17,8 +18,8 @@ export interface RedisClientOptions {
   readonly sentinelName?: string;
   /** Password of the Sentinels themselves; that in `url` is the master's. */
   readonly sentinelPassword?: string | null;
-  /** Certificate authority in PEM, beside `rediss://`. @default those of Node */
-  readonly ca?: string | null;
+  /** What each new connection is secured with, beside `rediss://`. @default the authorities of Node */
+  readonly tls?: () => SecureContext;
   /** Milliseconds for a TCP connection. @default 500 */
   readonly connectTimeoutMs?: number;
   /** Milliseconds from a connection to the server's readiness. @default 2000 */
@@ -57,7 +58,7 @@ const ONLY = 'redis';
 export function redisClient(options: RedisClientOptions, events: RedisEvents): RedisClient {
   const mode = options.mode ?? 'standalone';
   const address = parseRedisUrl(options.url, mode === 'sentinel' ? 26_379 : 6379);
-  const tls = address.tls ? { tls: options.ca ? { ca: options.ca } : {} } : {};
+  const tls = address.tls ? { tls: securedBy(options.tls) } : {};
   const connectTimeout = options.connectTimeoutMs ?? 500;
   const common = {
     lazyConnect: true,
@@ -171,6 +172,16 @@ export function redisClient(options: RedisClientOptions, events: RedisEvents): R
     ...(options.sentinelPassword ? { sentinelPassword: options.sentinelPassword } : {}),
     ...(address.tls ? { enableTLSForSentinelMode: true, sentinelTLS: tls.tls ?? {} } : {}),
   });
+}
+
+/** ioredis copies these options for each connection, so what is asked here is asked then. */
+function securedBy(context: RedisClientOptions['tls']): ConnectionOptions {
+  if (!context) return {};
+  return {
+    get secureContext() {
+      return context();
+    },
+  };
 }
 
 /** 100 ms to 2 s, each between half and whole, so that a fleet does not knock as one. */

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../clock.js';
+import { handshakeReason, type TlsSettings } from '../../credentials/handshake.js';
 import type { Emit } from '../../telemetry/events.js';
 
 /** What may fail while the rest works: a full Redis still reads, a replica takes no lease. */
@@ -124,6 +125,19 @@ function isRefusal(error: unknown): boolean {
 /** The first word of a reply, or the system's code; a whole reply may quote what we sent. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown';
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return /^[A-Z]{3,}\b/.exec(error.message)?.[0] ?? error.message;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const word = code ?? /^[A-Z]{3,}\b/.exec(error.message)?.[0] ?? error.message;
+  if (LOGIN.has(word)) return `it refuses the login (${word}); check user and password in \`redis_url\``;
+  return handshakeReason(code, error.message, TLS) ?? word;
 }
+
+/** What Redis answers to a wrong user or password, and to none. */
+const LOGIN: ReadonlySet<string> = new Set(['WRONGPASS', 'NOAUTH']);
+
+const TLS: TlsSettings = {
+  on: 'rediss://',
+  ca: 'redis_ca_file',
+  cert: 'redis_cert_file',
+  key: 'redis_key_file',
+  hosts: '`redis_url`',
+};

@@ -174,7 +174,7 @@ export function redisCache(options: RedisCacheOptions): Cache {
       } catch (error) {
         client.disconnect();
         const why = lastError || reasonOf(error);
-        throw new MnerError('cache_unreachable', `Redis at ${placeOf(options.url)} does not answer: ${why}.`);
+        throw new MnerError('cache_unreachable', `Cannot use Redis at ${placeOf(options.url)}: ${why}.`);
       }
     },
     async getMany(keys) {

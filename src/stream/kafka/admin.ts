@@ -6,7 +6,7 @@ import { wireError } from './errors.js';
 
 /** What of Kafka is asked and set beside reading and writing records. */
 export interface KafkaAdmin {
-  /** @throws MnerError `broker_unreachable`, `authentication_failed` */
+  /** @throws MnerError `broker_unreachable`, `tls_failed`, `authentication_failed` */
   connect(): Promise<void>;
   partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
   createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
@@ -45,7 +45,8 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
       throw new MnerError('broker_unreachable', `${what}: no answer within ${CONNECT_DEADLINE_MS / 1000} seconds.`);
     });
     try {
-      await Promise.race([admin.connect(), tooLate]);
+      // A broker that wants a login lets us in without one, and closes the connection at the first request.
+      await Promise.race([admin.connect().then(() => admin.describeCluster()), tooLate]);
       return admin;
     } catch (error) {
       admin.disconnect().catch(() => {});

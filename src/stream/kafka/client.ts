@@ -1,8 +1,17 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { type ISocketFactory, Kafka, type LogEntry, logLevel, type RetryOptions, type SASLOptions } from 'kafkajs';
+import {
+  type ISocketFactory,
+  Kafka,
+  type LogEntry,
+  logLevel,
+  type Mechanism,
+  type RetryOptions,
+  type SASLOptions,
+} from 'kafkajs';
 import { type Clock, systemClock } from '../../clock.js';
 import { type Emit, silent } from '../../telemetry/events.js';
+import { bearer } from './bearer.js';
 import type { Compression } from './codecs.js';
 
 export interface KafkaOptions {
@@ -10,15 +19,24 @@ export interface KafkaOptions {
   readonly brokers: readonly string[];
   /** How this worker is named in the broker's log. @default 'mner' */
   readonly clientId?: string;
-  /** True for TLS with the system's authorities, or options of `tls.connect`. @default false */
-  readonly ssl?: boolean | tls.ConnectionOptions;
+  /** What each new connection is secured with, asked anew for each, since certificates rotate. @default no TLS */
+  readonly tls?: () => tls.SecureContext;
   /** @default none */
-  readonly sasl?: SASLOptions;
+  readonly sasl?: Sasl;
   /** How output is compressed. @default 'none' */
   readonly compression?: Compression;
   readonly clock?: Clock;
   readonly emit?: Emit;
 }
+
+/** How this worker proves who it is. What is a function is asked for each connection. */
+export type Sasl =
+  | {
+      readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+      readonly username: string;
+      readonly password: () => string;
+    }
+  | { readonly mechanism: 'oauthbearer'; readonly token: () => Promise<string> };
 
 /** The longest that the first contact with the cluster may take, in milliseconds. */
 export const CONNECT_DEADLINE_MS = 10_000;
@@ -39,7 +57,7 @@ export interface KafkaCluster {
 }
 
 export function kafkaCluster(options: KafkaOptions): KafkaCluster {
-  const { brokers, clientId = 'mner', ssl, sasl, compression = 'none', clock = systemClock, emit = silent } = options;
+  const { brokers, clientId = 'mner', sasl, compression = 'none', clock = systemClock, emit = silent } = options;
   // Every broker is tried once, and few brokers are tried several times, within the deadline even if none of them answers.
   const attempts = Math.max(3, brokers.length);
   const log = kafkaLog(emit, clock);
@@ -52,8 +70,9 @@ export function kafkaCluster(options: KafkaOptions): KafkaCluster {
       new Kafka({
         brokers: [...brokers],
         clientId,
-        ...(ssl === undefined ? {} : { ssl }),
-        ...(sasl === undefined ? {} : { sasl }),
+        // A word for its log; the sockets are made below.
+        ssl: options.tls !== undefined,
+        ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
         connectionTimeout: Math.max(1000, Math.floor(8000 / attempts)),
         authenticationTimeout: 5000,
         // A half-open connection shows by a request without an answer; kafkajs would wait 30 s for it.
@@ -67,7 +86,7 @@ export function kafkaCluster(options: KafkaOptions): KafkaCluster {
           multiplier: 2,
           retries: attempts - 1,
         },
-        socketFactory,
+        socketFactory: socketsWith(options.tls),
         logLevel: logLevel.WARN,
         logCreator: () => log,
       }),
@@ -75,17 +94,40 @@ export function kafkaCluster(options: KafkaOptions): KafkaCluster {
 }
 
 /** kafkajs leaves Nagle's algorithm on, which with delayed acknowledgements adds up to 40 ms to a small request. */
-const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
-  const socket = ssl
-    ? tls.connect({ host, port, ...(net.isIP(host) ? {} : { servername: host }), ...ssl }, onConnect)
-    : net.connect({ host, port }, onConnect);
-  socket.setKeepAlive(true, 60_000);
-  socket.setNoDelay(true);
-  return socket;
-};
+function socketsWith(context: KafkaOptions['tls']): ISocketFactory {
+  return ({ host, port, onConnect }) => {
+    const named = net.isIP(host) ? {} : { servername: host };
+    const socket = context
+      ? tls.connect({ host, port, ...named, secureContext: context() }, onConnect)
+      : net.connect({ host, port }, onConnect);
+    socket.setKeepAlive(true, 60_000);
+    socket.setNoDelay(true);
+    return socket;
+  };
+}
+
+/** kafkajs reads the password at each authentication, so one that has been replaced is used from the next connection on. */
+function saslOptions(sasl: Sasl): SASLOptions | Mechanism {
+  if (sasl.mechanism === 'oauthbearer') {
+    const { mechanism, token } = sasl;
+    return { mechanism, authenticationProvider: bearer(token) };
+  }
+  const { mechanism, username, password } = sasl;
+  const login = {
+    mechanism,
+    username,
+    get password() {
+      return password();
+    },
+  };
+  return login as SASLOptions; // Its declaration wants one member of the union for each mechanism.
+}
 
 /** A line of kafkajs's log is repeated no sooner than this, in milliseconds: it writes one for every retry of every lane. */
 const REPEAT_MS = 10_000;
+
+/** OpenSSL's errors name a thread, a source file and its line. */
+const OPENSSL = /\s*[0-9A-F]{8,}:error:[0-9A-F]+:[^:]*:[^:]*:([^:]*):.*$/s;
 
 /**
  * kafkajs's log as notes, without stack traces. It calls an error what it then retries, so nothing here is worse than a
@@ -98,14 +140,15 @@ function kafkaLog(emit: Emit, clock: Clock): (entry: LogEntry) => void {
     if (namespace === 'Connection' && log.message.startsWith('Response ')) return;
     if (namespace === 'Consumer' && /^(Crash|Restarting)/.test(log.message)) return;
     const now = clock.now();
-    const before = last.get(log.message);
+    const message = log.message.replace(OPENSSL, ' $1');
+    const before = last.get(message);
     if (before !== undefined && now - before < REPEAT_MS) return;
     if (last.size > 100) last.clear();
-    last.set(log.message, now);
+    last.set(message, now);
     const { broker, groupId, topic, partition } = log;
     const detail = Object.fromEntries(
       Object.entries({ broker, groupId, topic, partition }).filter(([, value]) => value !== undefined),
     );
-    emit({ type: 'note', level: 'warn', message: `kafkajs: ${log.message}`, detail });
+    emit({ type: 'note', level: 'warn', message: `kafkajs: ${message}`, detail });
   };
 }

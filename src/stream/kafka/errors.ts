@@ -1,3 +1,4 @@
+import { handshakeReason, type TlsSettings } from '../../credentials/handshake.js';
 import { type ErrorCode, MnerError } from '../../errors.js';
 
 /**
@@ -5,15 +6,55 @@ import { type ErrorCode, MnerError } from '../../errors.js';
  * the innermost one with a protocol type decides.
  *
  * @param what what was tried, as the start of a sentence: "Cannot write to tweets"
- * @param otherwise the code of everything that is no fault of the record, the topic or the rights
+ * @param otherwise the code of everything that is no fault of the record, the topic or the rights. `broker_unreachable`
+ *   stands for the first contact: what is wrong with a connection is then the set-up's fault, and fatal. Later the same
+ *   passes for an outage, since certificates and brokers are replaced while we run.
  */
 export function wireError(error: unknown, what: string, otherwise: ErrorCode = 'broker_unavailable'): MnerError {
-  if (error instanceof MnerError) return error;
+  const first = otherwise === 'broker_unreachable';
+  const ours = mnerErrorIn(error);
+  if (ours) {
+    const passes = ours.class === 'retryable' && first;
+    return !passes ? ours : new MnerError(otherwise, `${what}: ${ours.message}`, { cause: error });
+  }
   const causes = causesOf(error);
-  const code = causes.map(codeOf).find((found) => found !== undefined) ?? otherwise;
-  const reason = causes.at(-1)?.message ?? String(error);
-  return new MnerError(code, `${what}: ${reason.replace(/\.$/, '')}.`, { cause: error });
+  const handshake = causes
+    .map(({ code, message }) => handshakeReason(code, message, TLS))
+    .find((found) => found !== undefined);
+  if (handshake !== undefined)
+    return new MnerError(first ? 'tls_failed' : otherwise, `${what}: ${handshake}.`, { cause: error });
+  const code = causes.map((cause) => codeOf(cause, first)).find((found) => found !== undefined) ?? otherwise;
+  const reason = causes.map((cause) => reasonOf(cause, first)).find((found) => found !== undefined);
+  const said = reason ?? causes.at(-1)?.message ?? String(error);
+  return new MnerError(code, `${what}: ${said.replace(/\.$/, '')}.`, { cause: error });
 }
+
+/** An error of ours that kafkajs has passed on or wrapped, say of a source of tokens. */
+function mnerErrorIn(error: unknown): MnerError | undefined {
+  for (let next = error, depth = 0; next instanceof Error && depth < 10; next = next.cause, depth += 1)
+    if (next instanceof MnerError) return next;
+  return undefined;
+}
+
+/** In words of ours where kafkajs's do not say what to do. */
+function reasonOf({ name, type, code, message }: Cause, first: boolean): string | undefined {
+  if (name === 'KafkaJSSASLAuthenticationError')
+    return `it refuses the login: ${message.replace(/^SASL .*? authentication failed: (Authentication failed: )?/, '')}`;
+  if (!first) return undefined;
+  if (type === 'ILLEGAL_SASL_STATE')
+    return 'it takes no login here; `kafka_sasl_mechanism` must be unset, or the port another';
+  if (name === 'KafkaJSConnectionClosedError' || code === 'ECONNRESET')
+    return 'it closes the connection at once; it may want TLS (`kafka_ssl`), a client certificate (`kafka_ssl_cert_file`) or a login (`kafka_sasl_mechanism`)';
+  return undefined;
+}
+
+const TLS: TlsSettings = {
+  on: 'kafka_ssl',
+  ca: 'kafka_ssl_ca_file',
+  cert: 'kafka_ssl_cert_file',
+  key: 'kafka_ssl_key_file',
+  hosts: '`brokers` and `advertised.listeners`',
+};
 
 /** Whether it came from the wire or from kafkajs's own checks, rather than from a defect in a program. */
 export function isWireError(error: unknown): boolean {
@@ -49,7 +90,7 @@ function causesOf(error: unknown): Cause[] {
   return causes;
 }
 
-function codeOf({ name, type }: Cause): ErrorCode | undefined {
+function codeOf({ name, type }: Cause, first: boolean): ErrorCode | undefined {
   if (name === 'KafkaJSSASLAuthenticationError') return 'authentication_failed';
   switch (type) {
     case undefined:
@@ -66,8 +107,10 @@ function codeOf({ name, type }: Cause): ErrorCode | undefined {
       return 'producer_fenced';
     case 'SASL_AUTHENTICATION_FAILED':
     case 'UNSUPPORTED_SASL_MECHANISM':
-    case 'ILLEGAL_SASL_STATE':
       return 'authentication_failed';
+    case 'ILLEGAL_SASL_STATE':
+      // Later, a broker says so to a connection that proves itself again within a second, and closes it.
+      return first ? 'authentication_failed' : undefined;
     default:
       return type.endsWith('_AUTHORIZATION_FAILED') ? 'not_authorised' : undefined;
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { certificates } from '#mner/credentials/certificates.js';
 import { type RedisCacheOptions, redisCache } from '#mner/image/cache/redis.js';
 import { slotOf } from '#mner/image/cache/slot.js';
 import type { Cache } from '#mner/image/port.js';
@@ -133,7 +133,7 @@ describe.skipIf(!here)('Redis in other shapes (skipped without MNER_TEST_REDIS_U
     await admin.call('ACL', 'SETUSER', 'worker', 'on', '>p@ss:word', ...LEAST_RIGHTS);
     admin.disconnect();
     const url = `rediss://worker:p%40ss%3Aword@127.0.0.1:${tlsPort}`;
-    const { cache } = open({ url, ca: await readFile(cert, 'utf8') });
+    const { cache } = open({ url, tls: certificates({ ca: { path: cert, setting: 'redis_ca_file' } }) });
     await cache.connect();
     const one = key();
     await cache.set(one, Buffer.from('secret'), 60);
@@ -141,7 +141,12 @@ describe.skipIf(!here)('Redis in other shapes (skipped without MNER_TEST_REDIS_U
     const error: unknown = await open({ url })
       .cache.connect()
       .catch((caught: unknown) => caught);
-    expect(error).toMatchObject({ code: 'cache_unreachable', message: expect.stringMatching(/SELF_SIGNED/) });
+    expect(error).toMatchObject({
+      code: 'cache_unreachable',
+      message: expect.stringMatching(
+        /its certificate is signed by an authority that is not trusted here; name that one in `redis_ca_file`\.$/,
+      ),
+    });
     expect(String(error)).not.toContain('p@ss');
   });
 });

@@ -47,6 +47,30 @@ describe('what kafkajs throws', () => {
     expect(wireError(thrown('KafkaJSSASLAuthenticationError'), 'Cannot reach').code).toBe('authentication_failed');
   });
 
+  it('about certificates is fatal at the first contact, and passes for an outage later', () => {
+    const error = thrown('KafkaJSNumberOfRetriesExceeded', {
+      cause: thrown('KafkaJSConnectionError', { message: 'certificate has expired', code: 'CERT_HAS_EXPIRED' }),
+    });
+    const said = 'its certificate has expired; renew it, or set the clock of this machine right.';
+    const first = wireError(error, 'Cannot reach Kafka', 'broker_unreachable');
+    expect(first).toMatchObject({ code: 'tls_failed', message: `Cannot reach Kafka: ${said}` });
+    expect(wireError(error, 'Cannot write')).toMatchObject({
+      code: 'broker_unavailable',
+      message: `Cannot write: ${said}`,
+    });
+  });
+
+  it('of ours that kafkajs has wrapped is found, and what would pass later is fatal at the first contact', () => {
+    const refused = new MnerError('authentication_failed', 'The token endpoint refuses the client.');
+    expect(wireError(thrown('KafkaJSNonRetriableError', { cause: refused }), 'Cannot write')).toBe(refused);
+    const away = new MnerError('broker_unavailable', 'The token endpoint does not answer.');
+    expect(wireError(away, 'Cannot write')).toBe(away);
+    expect(wireError(away, 'Cannot reach Kafka', 'broker_unreachable')).toMatchObject({
+      code: 'broker_unreachable',
+      message: 'Cannot reach Kafka: The token endpoint does not answer.',
+    });
+  });
+
   it('keeps a code of ours', () => {
     const ours = new MnerError('topic_missing', 'The topic t does not exist.');
     expect(wireError(ours, 'Cannot write')).toBe(ours);
