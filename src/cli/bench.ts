@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { asMnerError, ERRORS, MnerError } from '../errors.js';
 import type { Figure, FigureResult } from './bench/figure.js';
-import { chooseFigures } from './bench/figures.js';
+import { chooseFigures, PEERS } from './bench/figures.js';
 import { type Lab, openLab } from './bench/lab.js';
 import { documentOf, formatResults, machineOf } from './bench/report.js';
 import { numberOption } from './options.js';
@@ -11,20 +11,36 @@ import { settingsOf } from './settings.js';
 
 interface BenchOptions {
   readonly only?: string;
+  readonly peers?: boolean;
   readonly json?: string;
   readonly tweets?: string;
   readonly windows: string;
-  readonly seconds: string;
+  readonly seconds?: string;
+  readonly minutes: string;
 }
+
+/** Length of a window in seconds, and where `--only` names the figures, so that each is done within a minute and a half. */
+const SECONDS = '10';
+const ONLY_SECONDS = '5';
 
 /** `mner bench`: measures figures one after the other and prints them beside their goals. */
 export async function bench(command: Command): Promise<void> {
   const options = command.opts<BenchOptions>();
-  const figures = chooseFigures(options.only);
+  if (options.peers && options.only !== undefined) {
+    throw new MnerError('bad_input', '--peers and --only cannot be used together: each says what is measured.');
+  }
+  const figures = options.peers ? PEERS : chooseFigures(options.only);
   const lab = await openLab(command, settingsOf(command), {
     ...(options.tweets === undefined ? {} : { tweets: options.tweets }),
     windows: numberOption('--windows', options.windows, 1, 1000),
-    seconds: numberOption('--seconds', options.seconds, 0.1, 3600),
+    seconds: numberOption(
+      '--seconds',
+      options.seconds ?? (options.only === undefined && !options.peers ? SECONDS : ONLY_SECONDS),
+      0.1,
+      3600,
+    ),
+    minutes: numberOption('--minutes', options.minutes, 0.01, 600),
+    chosen: figures.map(({ name }) => name),
   });
   try {
     const machine = machineOf(lab);
@@ -41,10 +57,12 @@ export async function bench(command: Command): Promise<void> {
 /** One figure that cannot be measured takes none of the others with it; the exit code tells. */
 async function measureAll(figures: readonly Figure[], lab: Lab): Promise<FigureResult[]> {
   const results: FigureResult[] = [];
-  for (const figure of figures) {
-    say(`${figure.name}: ${figure.meaning}`);
+  for (const [i, figure] of figures.entries()) {
+    say(`${i + 1} of ${figures.length}, ${figure.name}: ${figure.meaning}`);
     try {
-      results.push({ figure, ...(await figure.measure(lab)) });
+      const measured = await figure.measure(lab);
+      if ('skipped' in measured) say(`  skipped: ${measured.skipped}.`);
+      results.push({ figure, ...measured });
     } catch (thrown) {
       const error = asMnerError(thrown);
       say(`  not measured: ${error.message}`);

@@ -43,10 +43,12 @@ addConfigOptions(program.command('evaluate'), { except: ['mentions'] })
 addConfigOptions(program.command('bench'))
   .description('measure the figures that docs/benchmarks.md explains')
   .option('--only <names>', 'the figures to measure, separated by commas')
+  .option('--peers', 'measure against what one would write instead (bench/peers)')
   .option('--json <file>', 'write the figures with their samples')
   .option('--tweets <file>', 'NDJSON of the tweets to measure with')
   .option('--windows <n>', 'windows for each side', '5')
-  .option('--seconds <n>', 'length of a window in seconds', '10')
+  .option('--seconds <n>', 'length of a window in seconds (default: 10, with --only or --peers 5)')
+  .option('--minutes <n>', 'length of the measurement of memory in minutes', '10')
   .action(async (_options, command: Command) => (await import('./bench.js')).bench(command));
 
 addConfigOptions(program.command('produce'))

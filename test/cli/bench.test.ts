@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { alternate, ratio } from '#mner/cli/bench/alternate.js';
 import { bucketedBatches, fifoBatches, paddingOf, sortedBatches } from '#mner/cli/bench/batches.js';
 import { verdictOf } from '#mner/cli/bench/figure.js';
-import { chooseFigures, FIGURES } from '#mner/cli/bench/figures.js';
+import { chooseFigures, FIGURES, PEERS } from '#mner/cli/bench/figures.js';
 import type { BenchDocument } from '#mner/cli/bench/report.js';
 import { mner } from '../support/worker-process.js';
 
@@ -13,7 +13,7 @@ const LONG_MS = 150_000;
 const BROKERS = process.env.MNER_TEST_BROKERS;
 const REDIS = process.env.MNER_TEST_REDIS_URL;
 const TINY = { MNER_MODELS_DIR: resolve(import.meta.dirname, '../fixtures/bundles'), MNER_BUNDLE: 'ham-tiny' };
-const MOMENT = ['--windows', '2', '--seconds', '0.2'];
+const MOMENT = ['--windows', '2', '--seconds', '0.2', '--minutes', '0.05'];
 
 let folder = '';
 beforeAll(() => {
@@ -54,9 +54,12 @@ describe('mner bench', () => {
         goal: 0.9,
         better: 'higher',
         samples: [expect.any(Number), expect.any(Number)],
+        verdict: expect.stringMatching(/^(ok|short)$/),
       });
       expect(figure?.value).toBeGreaterThan(0);
-      expect(stdout).toMatch(/^FIGURE +VALUE +GOAL +MEANING\ne2e_text_over_ceiling +[\d.]+ +≥ 0\.9 +(ok|short)/);
+      expect(stdout).toMatch(
+        /^FIGURE +VALUE +SPREAD +GOAL +MEANING\ne2e_text_over_ceiling +[\d.]+ +± \d+ % +≥ 0\.9 +(ok|short)/,
+      );
     },
     LONG_MS,
   );
@@ -100,6 +103,81 @@ describe('mner bench', () => {
     LONG_MS,
   );
 
+  it.skipIf(!BROKERS)(
+    'reads several figures from one run of the sides that they share',
+    async () => {
+      const only = 'e2e_text_over_ceiling,e2e_eos_over_ceiling,eos_over_alo';
+      const { code, stderr, document } = await bench(only, { MNER_BROKERS: BROKERS as string });
+      expect(code).toBe(0);
+      const { figures } = document();
+      expect(Object.keys(figures)).toEqual(only.split(','));
+      const [text, exactly, share] = Object.values(figures).map(({ value }) => value ?? Number.NaN);
+      expect(share).toBeCloseTo(exactly! / text!, 2);
+      expect(stderr.match(/the ceiling: /g)).toHaveLength(1);
+      expect(stderr).toMatch(/window 2 of 2: ceiling [\d.]+ tweets\/s, at least once [\d.]+ .*, exactly once [\d.]+ /);
+    },
+    LONG_MS,
+  );
+
+  it.skipIf(!BROKERS || process.platform !== 'linux')(
+    'measures what a worker of its own process costs, waits and grows',
+    async () => {
+      const only = 'queue_wait_p99_ms,e2e_p99_ms,host_cpu_share,event_loop_p99_ms,rss_slope_mb_per_min,telemetry_share';
+      const { code, stderr, document } = await bench(only, { MNER_BROKERS: BROKERS as string });
+      expect(stderr).not.toContain('not measured');
+      expect(code).toBe(0);
+      const { figures } = document();
+      expect(Object.keys(figures).sort()).toEqual(only.split(',').sort());
+      const of = (name: string) => figures[name] ?? { value: null, goal: null, samples: [], verdict: 'skipped' };
+      // The deadline, five milliseconds, and the batch that was measured beside it.
+      expect(of('queue_wait_p99_ms').goal).toBeGreaterThan(25);
+      expect(of('e2e_p99_ms')).toMatchObject({ goal: null, verdict: 'reported' });
+      expect(of('e2e_p99_ms').value).toBeGreaterThan(of('queue_wait_p99_ms').value ?? 0);
+      for (const name of ['host_cpu_share', 'telemetry_share']) {
+        expect(of(name).value).toBeGreaterThan(0);
+        expect(of(name).value).toBeLessThan(1);
+      }
+      expect(stderr).toMatch(/memory in each tenth of the time: \d+, /);
+    },
+    LONG_MS,
+  );
+
+  it.skipIf(!BROKERS)(
+    'measures two workers against one, and how long a dead one is missed',
+    async () => {
+      const { code, stderr, document } = await bench('scale_2_over_1,recovery_s', { MNER_BROKERS: BROKERS as string });
+      expect(stderr).not.toContain('not measured');
+      expect(code).toBe(0);
+      const { scale_2_over_1: two, recovery_s: recovery } = document().figures;
+      expect(two?.value).toBeGreaterThan(0);
+      expect(recovery?.goal).toBe(15);
+      expect(recovery?.samples).toHaveLength(2);
+      // Nobody knows that the worker is dead before its session ends.
+      expect(recovery?.value).toBeGreaterThan(5);
+    },
+    LONG_MS,
+  );
+
+  it('skips what this machine cannot measure, and says why', async () => {
+    const { code, stdout, document } = await bench('int8_over_fp32');
+    expect(code).toBe(0);
+    expect(document().figures.int8_over_fp32).toEqual({
+      value: null,
+      goal: 1.8,
+      better: 'higher',
+      samples: [],
+      verdict: 'skipped',
+      skipped: expect.stringMatching(/holds no (int8|fp32) build of ham/),
+    });
+    expect(stdout).toMatch(/int8_over_fp32 +≥ 1\.8 +skipped +\S+ holds no /);
+  });
+
+  it('refuses --peers together with --only', async () => {
+    const { code, stderr } = await mner(['bench', '--peers', '--only', 'over_naive'], { env: TINY });
+    expect(code).toBe(2);
+    expect(stderr.trim()).toBe('mner: --peers and --only cannot be used together: each says what is measured.');
+  });
+
   it('names the figures that there are when it is asked for another', async () => {
     const { code, stderr } = await bench('speed');
     expect(code).toBe(2);
@@ -117,8 +195,11 @@ describe('mner bench', () => {
 describe('the figures', () => {
   it('stand on docs/benchmarks.md, all of them and no others, with their goals', () => {
     const page = readFileSync(resolve(import.meta.dirname, '../../docs/benchmarks.md'), 'utf8');
-    const rows = [...page.matchAll(/^\| `([a-z0-9_]+)` \| [≥≤] ([\d.]+)/gm)].map((row) => [row[1], Number(row[2])]);
-    expect(rows).toEqual(FIGURES.map(({ name, goal }) => [name, goal]));
+    const rows = [...page.matchAll(/^\| `([a-z0-9_]+)` \| (?:[≥≤] )?([^|]+?)(?: on a CPU)? \|/gm)].map((row) =>
+      row.slice(1),
+    );
+    const goals = [...FIGURES, ...PEERS].map(({ name, goal }) => [name, goal === null ? 'reported' : String(goal)]);
+    expect(Object.fromEntries(rows as [string, string][])).toEqual(Object.fromEntries(goals));
   });
 
   it('are short of their goal on the wrong side of it', () => {
@@ -129,6 +210,13 @@ describe('the figures', () => {
     expect([verdict(lower, 0.08), verdict(lower, 0.09)]).toEqual(['ok', 'short']);
     const [once] = chooseFigures('single_flight_fetches');
     expect([verdict(once, 1), verdict(once, 2)]).toEqual(['ok', 'short']);
+    const [reported] = chooseFigures('e2e_p99_ms');
+    const [measured] = chooseFigures('recovery_s');
+    expect(verdict(reported, 1)).toBe('reported');
+    expect([15, 16].map((value) => verdictOf({ figure: measured!, value, samples: [], goal: 15 }))).toEqual([
+      'ok',
+      'short',
+    ]);
   });
 });
 
@@ -143,7 +231,8 @@ describe('sides that take turns', () => {
       },
     });
     const rates = await alternate([side('a', 1), side('b', 30)], { tweets: 60, windows: 2, seconds: 10 });
-    expect(calls).toEqual(['a1', 'a1', 'b1', 'b1', 'a10', 'b1', 'b1', 'a10']);
+    // To warm up: three seconds, and at least one pass.
+    expect(calls).toEqual(['a1', 'a1', 'a1', 'b1', 'a10', 'b1', 'b1', 'a10']);
     expect(rates).toEqual([
       [60, 60],
       [2, 2],

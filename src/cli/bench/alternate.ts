@@ -1,4 +1,4 @@
-import { say } from '../print.js';
+import { progress, say } from '../print.js';
 import { fromSamples, type Measured, median } from './figure.js';
 
 /** One way of working through the set of tweets. */
@@ -6,6 +6,8 @@ export interface Side {
   readonly name: string;
   /** Works through the whole set so many times. Returns the seconds that it took; idles before and after. */
   run(passes: number): Promise<number>;
+  /** Told when the passes that warm up are over: what was counted until now does not count. */
+  warmed?(): void;
 }
 
 export interface AlternateOptions {
@@ -17,30 +19,36 @@ export interface AlternateOptions {
   readonly seconds: number;
 }
 
-/** The first compiles and connects; the second tells the length of a pass. */
-export const WARM_UPS = 2;
+/** Every side works so long before anything counts, in seconds, and at least one pass: it compiles and connects meanwhile. */
+const WARM_SECONDS = 3;
 
 /**
  * Tweets per second of every side in every window. The sides take turns within one run, and the order turns around with every
- * round, so that what else the machine does meets all alike. Each side begins with {@link WARM_UPS} passes that do not count.
+ * round, so that what else the machine does meets all alike. Each side begins with passes that do not count; the last of them
+ * tells how many make a window.
  */
 export async function alternate(sides: readonly Side[], options: AlternateOptions): Promise<number[][]> {
   const { tweets, windows, seconds } = options;
   const passes: number[] = [];
   for (const side of sides) {
-    let warm = 0;
-    for (let i = 0; i < WARM_UPS; i++) warm = await side.run(1);
-    passes.push(Math.max(1, Math.round(seconds / warm)));
-    say(`  ${side.name}: warm, ${rate(tweets / warm)}; ${passes.at(-1)} × ${tweets} tweets a window`);
+    let last = 0;
+    for (let warm = 0; warm < Math.min(seconds, WARM_SECONDS); warm += last) last = await side.run(1);
+    side.warmed?.();
+    passes.push(Math.max(1, Math.round(seconds / last)));
+    say(`  ${side.name}: warm, ${rate(tweets / last)}; ${passes.at(-1)} × ${tweets} tweets a window`);
   }
   const rates: number[][] = sides.map(() => []);
+  const bar = progress();
   for (let window = 0; window < windows; window++) {
     const order = [...sides.keys()];
     if (window % 2 === 1) order.reverse();
     for (const i of order) {
+      const side = sides[i] as Side;
       const count = passes[i] as number;
-      rates[i]?.push((tweets * count) / (await (sides[i] as Side).run(count)));
+      bar.update(`  window ${window + 1} of ${windows}: ${side.name} …`);
+      rates[i]?.push((tweets * count) / (await side.run(count)));
     }
+    bar.done();
     const line = sides.map(({ name }, i) => `${name} ${rate(rates[i]?.at(-1) ?? 0)}`).join(', ');
     say(`  window ${window + 1} of ${windows}: ${line}`);
   }

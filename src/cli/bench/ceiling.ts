@@ -11,6 +11,10 @@ const BUDGETS = [256, 512, 1024, 2048];
 /** Numbers of threads that are tried, beside the worker's own. */
 const THREADS = [1, 2];
 const ROUNDS = 2;
+/** Of the first round's trials, those that come this close to the best go into the next. */
+const CLOSE = 0.9;
+/** A trial lasts this share of a window. */
+export const TRIAL_SHARE = 0.08;
 
 /** The ceiling: what the model itself can do on this machine, and how it does it best. */
 export interface Ceiling extends Side {
@@ -50,7 +54,8 @@ export async function findCeiling({ config, bundle, rows, trialSeconds }: Ceilin
       ),
     );
     for (let round = 0; round < ROUNDS; round++) {
-      for (const trial of trials) {
+      const top = Math.max(...trials.map(({ best }) => best));
+      for (const trial of trials.filter(({ best }) => best >= CLOSE * top)) {
         const model = models.get(trial.threads) as BareModel;
         trial.best = Math.max(trial.best, await tryOut(model, trial.plan, trialSeconds));
       }

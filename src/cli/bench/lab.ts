@@ -23,7 +23,14 @@ export interface LabOptions {
   readonly windows: number;
   /** Length of a window. */
   readonly seconds: number;
+  /** Length of the measurement of memory. */
+  readonly minutes: number;
+  /** Names of the figures that are measured in this run. */
+  readonly chosen: readonly string[];
 }
+
+/** Where a figure needs no ceiling, a window of so many seconds says as much as a longer one. */
+const BRIEF_SECONDS = 5;
 
 /** What the figures share: configuration, models, the set of tweets, and servers that start when a figure first asks for them. */
 export interface Lab {
@@ -32,6 +39,13 @@ export interface Lab {
   readonly models: Models;
   readonly windows: number;
   readonly seconds: number;
+  /** Length of a window beside which no ceiling stands. */
+  readonly briefSeconds: number;
+  readonly minutes: number;
+  /** Names of the figures that are measured in this run. */
+  readonly chosen: readonly string[];
+  /** What several figures of this run are read from, measured once. */
+  shared<T>(key: string, make: () => Promise<T>): Promise<T>;
   /** The set: every one has words. */
   readonly set: readonly LabTweet[];
   /** Where the tweets come from. */
@@ -51,7 +65,7 @@ export interface LabTweet extends RecordedTweet {
 
 /** @throws MnerError `bad_bundle`, `bad_input` */
 export async function openLab(command: Command, { config, origins }: LoadedConfig, options: LabOptions): Promise<Lab> {
-  const { windows, seconds } = options;
+  const { windows, seconds, minutes, chosen } = options;
   const size = Math.max(50, Math.round(TWEETS_PER_SECOND * seconds));
   const recorded = await readRecorded(options.tweets, size);
   const models = await loadModels(config);
@@ -86,6 +100,7 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
     stops.push(own.stop);
     return own.url;
   });
+  const shared = new Map<string, Promise<unknown>>();
   return {
     command,
     // The sets are read over and over: a ratio to a ceiling means nothing where one side remembers.
@@ -93,6 +108,14 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
     models,
     windows,
     seconds,
+    briefSeconds: Math.min(seconds, BRIEF_SECONDS),
+    minutes,
+    chosen,
+    shared<T>(key: string, make: () => Promise<T>) {
+      const made = shared.get(key) ?? make();
+      shared.set(key, made);
+      return made as Promise<T>;
+    },
     set,
     source: recorded.source,
     brokers,

@@ -14,45 +14,92 @@ const STOP_MS = 30_000;
 export interface Program {
   /** `http://127.0.0.1:port` */
   readonly url: string;
+  readonly pid: number;
   /** Rejects when it ends before it is told to. */
   readonly failed: Promise<never>;
+  /**
+   * What it has seen since it was last asked; only `watched-program` answers.
+   * @throws MnerError `local_server` when it ends instead
+   */
+  take(): Promise<unknown>;
+  /** `kill -9`; resolves when it is gone. */
+  kill(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** `mner run`, or a program of this folder. */
-export type ProgramName = 'run' | 'host-program' | 'naive-program';
+export type ProgramName = 'run' | 'host-program' | 'naive-program' | 'watched-program';
 
 /**
  * Starts a program with the configuration of the command that it is called from, and over it `overrides`; it never outlives us.
  *
  * @param overrides texts as flags take them
+ * @param env for what is no configuration
  * @throws MnerError `local_server` when it ends before it is ready
  */
 export async function startProgram(
   name: ProgramName,
   command: Command,
   overrides: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Program> {
   const path = name === 'run' ? '../main.js' : `./${name}.js`;
   const script = fileURLToPath(new URL(path, import.meta.url));
   // The bench sends its set again and again, and no side may remember it.
   const fixed = { log_level: 'info', log_format: 'json', http_port: '0', repeat_cache_bytes: '0' };
   const flags = flagsOf(command, { ...overrides, ...fixed });
-  const process_ = await spawnGuarded(process.execPath, [script, ...(name === 'run' ? ['run'] : []), ...flags]);
+  const args = [script, ...(name === 'run' ? ['run'] : []), ...flags];
+  const { line, program } = await startReady(process.execPath, args, env);
+  const { port } = (JSON.parse(line) as { detail: { port: number } }).detail;
+  return { ...program, url: `http://127.0.0.1:${port}` };
+}
+
+/**
+ * Starts any program that prints a line with {@link READY} once it reads its input.
+ *
+ * @throws MnerError `local_server` when it ends before it is ready
+ */
+export async function startReady(
+  executable: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ line: string; program: Program }> {
+  const process_ = await spawnGuarded(executable, [...args], { env });
   const line = await process_.says(READY);
   if (line === null) throw ended(process_);
   let stopping = false;
+  let asked = 0;
   const failed = process_.ended.then((): Promise<never> => (stopping ? new Promise(() => {}) : reject(process_)));
   failed.catch(() => {});
-  const { port } = (JSON.parse(line) as { detail: { port: number } }).detail;
-  return {
-    url: `http://127.0.0.1:${port}`,
+  const program: Program = {
+    url: '',
+    pid: process_.pid,
     failed,
+    async take() {
+      process_.signal(ASK);
+      const answer = await process_.says(answerHead(++asked));
+      if (answer === null) throw ended(process_);
+      return JSON.parse(answer) as unknown;
+    },
+    async kill() {
+      stopping = true;
+      process_.signal('SIGKILL');
+      await process_.ended;
+    },
     stop() {
       stopping = true;
       return process_.stop(STOP_MS);
     },
   };
+  return { line, program };
+}
+
+/** Asks a watched program; its answer is one line that begins with {@link answerHead}. */
+export const ASK = 'SIGUSR2';
+
+/** @param turn how often it was asked, from 1 */
+export function answerHead(turn: number): string {
+  return `{"answer":${turn},`;
 }
 
 /** The command line of the calling command, as far as it is configuration, with `overrides` in the place of the same keys. */

@@ -7,6 +7,9 @@ import { SAMPLES } from '../demo/samples.js';
 import { readLines } from '../lines.js';
 import { tarFiles } from './tar.js';
 
+/** The folder of the test data. */
+export const TEST_DATA = process.env.MNER_TEST_DATA || '../shared/data';
+
 export interface RecordedTweet {
   readonly text: string;
   /** A JPEG. */
@@ -32,7 +35,7 @@ export async function readRecorded(file: string | undefined, atLeast: number): P
     if (texts.length === 0) throw new MnerError('bad_input', `The file ${file} holds no tweet.`);
     return { source: `${texts.length} tweets of ${file}, with drawn pictures`, tweets: await withDrawings(texts) };
   }
-  const shard = join(process.env.MNER_TEST_DATA || '../shared/data', 'tweet_images', 'train.tar');
+  const shard = join(TEST_DATA, 'tweet_images', 'train.tar');
   if (existsSync(shard)) {
     const tweets = readShard(shard);
     return { source: `${tweets.length} tweets of ${shard}`, tweets };

@@ -1,6 +1,6 @@
 import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os';
 import { colour, formatTable } from '../print.js';
-import { type FigureResult, verdictOf } from './figure.js';
+import { type FigureResult, goalOf, spreadOf, type Verdict, verdictOf } from './figure.js';
 import type { Lab } from './lab.js';
 
 /** The document of `--json`. */
@@ -10,20 +10,27 @@ export interface BenchDocument {
     Record<
       string,
       {
-        readonly value: number;
+        /** Null where the figure was skipped. */
+        readonly value: number | null;
         readonly goal: number | null;
         readonly better: 'higher' | 'lower';
         readonly samples: readonly number[];
+        readonly verdict: Verdict;
+        /** Why it was not measured. */
+        readonly skipped?: string;
       }
     >
   >;
 }
 
 export function documentOf(results: readonly FigureResult[], machine: object): BenchDocument {
-  const entries = results.map(({ figure: { name, goal, better }, value, samples }) => [
-    name,
-    { value: short(value), goal, better, samples: samples.map(short) },
-  ]);
+  const entries = results.map((result) => {
+    const { name, better } = result.figure;
+    const goal = goalOf(result);
+    const common = { goal: goal === null ? null : short(goal), better, verdict: verdictOf(result) };
+    if ('skipped' in result) return [name, { value: null, ...common, samples: [], skipped: result.skipped }];
+    return [name, { value: short(result.value), ...common, samples: result.samples.map(short) }];
+  });
   return { machine, figures: Object.fromEntries(entries) };
 }
 
@@ -50,15 +57,21 @@ export function machineOf({ models, config, source, set, windows, seconds }: Lab
 export function formatResults(results: readonly FigureResult[]): string {
   return formatTable(results, [
     { title: 'FIGURE', of: ({ figure }) => figure.name },
-    { title: 'VALUE', of: ({ value }) => String(short(value)), align: 'right' },
-    { title: 'GOAL', of: ({ figure }) => goalOf(figure), align: 'right' },
+    { title: 'VALUE', of: (result) => ('skipped' in result ? '' : String(short(result.value))), align: 'right' },
+    { title: 'SPREAD', of: spread, align: 'right' },
+    { title: 'GOAL', of: goal, align: 'right' },
     { title: '', of: (result) => paint(verdictOf(result)) },
-    { title: 'MEANING', of: ({ figure }) => figure.meaning },
+    { title: 'MEANING', of: (result) => ('skipped' in result ? result.skipped : result.figure.meaning) },
   ]);
 }
 
-function goalOf({ goal, better }: FigureResult['figure']): string {
-  return goal === null ? '' : `${better === 'higher' ? '≥' : '≤'} ${goal}`;
+function spread(result: FigureResult): string {
+  return 'skipped' in result || result.samples.length < 2 ? '' : `± ${spreadOf(result.samples).toFixed(0)} %`;
+}
+
+function goal(result: FigureResult): string {
+  const value = goalOf(result);
+  return value === null ? '' : `${result.figure.better === 'higher' ? '≥' : '≤'} ${short(value)}`;
 }
 
 function paint(verdict: ReturnType<typeof verdictOf>): string {

@@ -26,7 +26,11 @@ export async function bucketing(lab: Lab): Promise<Measured> {
       side('bucketed', bucketedBatches(lengths, { budget, waiting: WAITING, maxPadding: MAX_PADDING })),
       side('fifo', fifoBatches(lengths, budget)),
     ];
-    const [bucketed = [], fifo = []] = await alternate(sides, { ...lab, tweets: set.length });
+    const [bucketed = [], fifo = []] = await alternate(sides, {
+      ...lab,
+      seconds: lab.briefSeconds,
+      tweets: set.length,
+    });
     return ratio(bucketed, fifo);
   } finally {
     await bare.stop();

@@ -13,7 +13,7 @@ export async function hostAlone(lab: Lab): Promise<Measured> {
     overrides: TEXT_ONLY,
   });
   try {
-    const [rates = []] = await alternate([host], { ...lab, tweets: lab.set.length });
+    const [rates = []] = await alternate([host], { ...lab, seconds: lab.briefSeconds, tweets: lab.set.length });
     return fromSamples(rates);
   } finally {
     await host.stop();

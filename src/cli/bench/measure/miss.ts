@@ -24,7 +24,11 @@ export async function missOverBare(lab: Lab): Promise<Measured> {
     const cold = await openColdPictures(lab, pictures);
     try {
       const sides = [cold, bareSide(bare, pictures)];
-      const [misses = [], calls = []] = await alternate(sides, { ...lab, tweets: pictures.length });
+      const [misses = [], calls = []] = await alternate(sides, {
+        ...lab,
+        seconds: lab.briefSeconds,
+        tweets: pictures.length,
+      });
       cold.report();
       // Time ÷ time, where the sides say pictures per second.
       return ratio(misses.map(inverse), calls.map(inverse));

@@ -4,7 +4,7 @@ import { memoryBroker } from '../../../stream/memory.js';
 import type { Event } from '../../../telemetry/events.js';
 import { createTelemetry } from '../../../telemetry/telemetry.js';
 import { startWorker } from '../../../worker.js';
-import { alternate, type Side, WARM_UPS } from '../alternate.js';
+import { alternate, type Side } from '../alternate.js';
 import { fromSamples, type Measured } from '../figure.js';
 import type { Lab } from '../lab.js';
 import { textValues } from '../values.js';
@@ -33,6 +33,9 @@ export async function padding(lab: Lab): Promise<Measured> {
   const samples: number[] = [];
   const side: Side = {
     name: 'worker',
+    warmed() {
+      samples.length = 0;
+    },
     async run(passes) {
       tokens.real = 0;
       tokens.all = 0;
@@ -56,9 +59,8 @@ export async function padding(lab: Lab): Promise<Measured> {
     },
   };
   try {
-    await alternate([side], { ...lab, tweets: set.length });
-    // Those before are of the passes that warm up.
-    return fromSamples(samples.slice(WARM_UPS));
+    await alternate([side], { ...lab, seconds: lab.briefSeconds, tweets: set.length });
+    return fromSamples(samples);
   } finally {
     await worker.stop();
     telemetry.stop();
