@@ -1,6 +1,9 @@
 import type { Clock } from './clock.js';
 import { MnerError } from './errors.js';
 import type { Images } from './image/look.js';
+import type { Look } from './image/port.js';
+import type { Priority } from './inference/batch-queue.js';
+import type { Door } from './inference/door.js';
 import type { EntityRecord } from './ner/record.js';
 import { toRecord } from './ner/record.js';
 import { placeChunks } from './ner/spans.js';
@@ -19,6 +22,10 @@ export interface PipelineParts {
   readonly reader: Reader;
   readonly mentions: Mentions;
   readonly model: () => EntityRecord['model'];
+  /** Bounds the texts that wait for the model, in UTF-16 units. */
+  readonly door: Door;
+  /** The class of what comes from a topic. */
+  readonly priorityOf: (topic: string) => Priority;
   /** Whether each mention gets a record of its own. */
   readonly eachMention: boolean;
   readonly clock: Clock;
@@ -32,17 +39,27 @@ const SCHEMA: ReadonlySet<string> = new Set(['mner-schema']);
 
 /** The way of one tweet, station by station: bytes, tweet, picture, words, entities, record. */
 export function createPipeline(parts: PipelineParts): Process {
-  const { images, reader, mentions, model, eachMention, clock, emit } = parts;
+  const { images, reader, mentions, model, door, priorityOf, eachMention, clock, emit } = parts;
 
   async function readTweet(tweet: Tweet, source: InputRecord, signal: AbortSignal): Promise<EntityRecord> {
     if (tweet.photos.length > 1) emit({ type: 'photos_left', photos: tweet.photos.length - 1 });
     const look = await images.look(usablePhoto(tweet), signal);
-    // Its partition went to somebody else while it waited; reading it would hold up what is ours.
-    signal.throwIfAborted();
+    // Its partition may go to somebody else while it waits; reading it then would hold up what is ours.
+    const priority = priorityOf(source.topic);
+    const leave = await door.enter(tweet.text.length, priority, signal);
+    try {
+      return await readWords(tweet, source, look, priority);
+    } finally {
+      leave();
+    }
+  }
+
+  async function readWords(tweet: Tweet, source: InputRecord, look: Look, priority: Priority): Promise<EntityRecord> {
     const words = displayedWords(tweet, mentions);
     const reading = await reader.read(
       words.map((word) => word.text),
       look.status === 'used' ? look.features : null,
+      priority,
     );
     if (reading.relevance !== null) emit({ type: 'relevance', value: reading.relevance });
     return toRecord({

@@ -6,6 +6,7 @@ import { MnerError } from './errors.js';
 import { createImages, type Images, type ImagesOptions } from './image/look.js';
 import type { Cache, Origin } from './image/port.js';
 import { identityOf } from './inference/bundle.js';
+import { createDoor } from './inference/door.js';
 import { createProcessHost } from './inference/host-process.js';
 import { createNerModel } from './inference/model.js';
 import type { InferenceHost } from './inference/port.js';
@@ -99,6 +100,7 @@ async function assemble(config: Config, emit: Emit, adapters: Adapters, ground: 
     emit,
     tokenBudget: config.batch_tokens,
     deadlineMs: config.batch_deadline_ms,
+    patienceMs: config.replay_patience_ms,
   });
   const { name: bundle, family, version } = ner.manifest;
   const model = () => ({ family, bundle, version, provider: host.provider });
@@ -112,11 +114,13 @@ async function assemble(config: Config, emit: Emit, adapters: Adapters, ground: 
       ? eachTime
       : createRepeats({ maxBytes, emit }).around(eachTime, () => `${identity}/${host.provider}`);
   const eachMention = config.mentions_topic !== null;
+  const door = createDoor({ capacity: WAITING_UNITS, patienceMs: config.replay_patience_ms, clock });
+  const priorityOf = (topic: string) => (topic === config.replay_topic ? 'replay' : 'live');
   for (const { manifest } of vision ? [ner, vision] : [ner])
     emit({ type: 'model', bundle: manifest.name, version: manifest.version, provider: host.provider });
   for (const window of encoder.encode(['warm', 'up']).windows) await nerModel.warmUp(window);
   return {
-    process: createPipeline({ images, reader, mentions, model, eachMention, clock, emit }),
+    process: createPipeline({ images, reader, mentions, model, door, priorityOf, eachMention, clock, emit }),
     images,
     reader,
     models,
@@ -127,6 +131,12 @@ async function assemble(config: Config, emit: Emit, adapters: Adapters, ground: 
     },
   };
 }
+
+/**
+ * Texts that wait for the model at once, in UTF-16 units: twice what all live records in process hold when each is a tweet of 280
+ * characters, and 70 MB of rows in the worst case.
+ */
+const WAITING_UNITS = 512 * 1024;
 
 /** For a model that reads no picture: none is fetched. */
 const unseeing: Images = {

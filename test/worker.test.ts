@@ -9,9 +9,11 @@ import { MnerError } from '#mner/errors.js';
 import { memoryCache } from '#mner/image/cache/memory.js';
 import { memoryOrigin } from '#mner/image/fetch/memory.js';
 import { createLocalHost } from '#mner/inference/host-local.js';
+import type { InferenceHost } from '#mner/inference/port.js';
 import { loadModels } from '#mner/models.js';
 import type { EntityRecord } from '#mner/ner/record.js';
 import { type MemoryBroker, type MemoryBrokerOptions, memoryBroker } from '#mner/stream/memory.js';
+import type { Emit, Event } from '#mner/telemetry/events.js';
 import { createTelemetry } from '#mner/telemetry/telemetry.js';
 import { type Adapters, startWorker, type Worker } from '#mner/worker.js';
 import { plain, RED } from './image/pictures.js';
@@ -29,14 +31,26 @@ async function start({
   settings = config,
   wire = {},
   topics = TOPICS,
+  emit,
   ...adapters
-}: { settings?: Config; wire?: MemoryBrokerOptions['wire']; topics?: readonly string[] } & Adapters = {}) {
+}: {
+  settings?: Config;
+  wire?: MemoryBrokerOptions['wire'];
+  topics?: readonly string[];
+  emit?: Emit;
+} & Adapters = {}) {
   const broker = memoryBroker({ wire });
   await broker.createTopics(topics.map((topic) => ({ topic, partitions: 2 })));
   const telemetry = createTelemetry({ log: { level: 'silent' }, nodeMetrics: false });
   const origin = memoryOrigin();
   const host = createLocalHost({ models: (await loadModels(settings)).hosted, threads: 1 });
-  const starting = startWorker(settings, telemetry, { broker, cache: memoryCache(), origin, host, ...adapters });
+  const starting = startWorker(settings, emit ? { ...telemetry, emit } : telemetry, {
+    broker,
+    cache: memoryCache(),
+    origin,
+    host,
+    ...adapters,
+  });
   starting.then((worker) => workers.push(worker)).catch(() => {});
   return { broker, telemetry, origin, starting };
 }
@@ -180,6 +194,67 @@ it('says so when the drain takes longer than it may', async () => {
     code: 'drain_timed_out',
     message: expect.stringMatching(/^1 records? /),
   });
+});
+
+it('a full queue pauses partitions by bytes: rows that wait are bounded by the length of their texts, and the rest stays as it came', async () => {
+  const events: Event[] = [];
+  let open = () => {};
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  let held = false;
+  const local = createLocalHost({ models: (await loadModels(config)).hosted, threads: 1 });
+  const host: InferenceHost = {
+    start: () => local.start(),
+    provider: 'cpu',
+    run: async (model, feeds) => {
+      if (held) await gate;
+      return local.run(model, feeds);
+    },
+    stop: () => local.stop(),
+  };
+  // Words that are one piece each, and a text that is one row.
+  const text = `${'x'.repeat(120)} `.repeat(202);
+  const settings = { ...config, inflight_bytes: 1024 * 1024, repeat_cache_bytes: 0 };
+  let paused = () => {};
+  const full = new Promise<void>((resolve) => {
+    paused = resolve;
+  });
+  const { broker, starting } = await start({
+    settings,
+    host,
+    emit: (event) => {
+      events.push(event);
+      if (event.type === 'paused' && event.partitions > 0) paused();
+    },
+  });
+  await starting;
+  held = true;
+  for (let i = 0; i < 100; i++)
+    broker.append(config.input_topic, {
+      partition: i % 2,
+      value: Buffer.from(JSON.stringify({ id: String(i), text })),
+    });
+  await full;
+  // What is in process goes as far as it can.
+  for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
+  const encoded = () => events.filter((event) => event.type === 'stage' && event.stage === 'tokenize').length;
+  const bytes = () => Math.max(...events.map((event) => (event.type === 'inflight' ? event.bytes : 0)));
+  // 21 texts of 24,442 characters have room; the others are still the records that they came as, and some 40 of those are a MiB.
+  expect(encoded()).toBe(21);
+  expect(bytes()).toBeGreaterThan(1024 * 1024);
+  const out = new Promise<void>((resolve) => {
+    const stop = broker.onAppend(config.output_topic, () => {
+      if (broker.read(config.output_topic).length < 100) return;
+      stop();
+      resolve();
+    });
+  });
+  open();
+  await out;
+  expect(encoded()).toBe(100);
+  // One fetch beyond the mark, at most.
+  expect(bytes()).toBeLessThan(4 * 1024 * 1024);
 });
 
 it('keeps pictures for as long as cache_ttl_seconds says', async () => {

@@ -6,7 +6,12 @@ export interface BatchLimits {
   readonly deadlineMs: number;
   /** Most padding that a batch may take in for the sake of more rows, as a share of its pieces. */
   readonly maxPadding: number;
+  /** By so much later than it came an item of a replay counts among the live ones, in ms. @default 0 */
+  readonly patienceMs?: number;
 }
+
+/** `live` goes first; `replay` takes what is left, and never starves. */
+export type Priority = 'live' | 'replay';
 
 export interface Batch<T> {
   readonly items: readonly T[];
@@ -20,15 +25,22 @@ export interface Batch<T> {
 export type Demand = 'idle' | 'busy';
 
 /**
- * Items that wait to be batched, by length: a pure state machine over arrivals and moments, with no clock of its own.
+ * Items that wait to be batched, by class and length: a pure state machine over arrivals and moments, with no clock of its own.
  *
- * A batch begins with the oldest item when that is due, otherwise with the length of which most wait; it takes that length in
- * order of arrival, then the neighbouring lengths for as long as budget and padding allow. An idle host gets a batch that is
- * full or due; a busy one only a full one, so that the rest goes on filling.
+ * **When a batch goes.** An idle host gets one that is full, or as soon as any item has waited for its deadline; a busy one only a full
+ * one, so that the rest goes on filling.
+ *
+ * **What it begins with.** Every item has a *turn*: the moment of its arrival, for a replay `patienceMs` later. Once the item whose turn
+ * is first has waited for its deadline from then on, every batch begins with it. Otherwise live items come before those of a replay, and among
+ * them the length of which most wait. So a replay takes what the live stream leaves, but an item of it waits no longer than a
+ * live one that came `patienceMs` after it: nobody starves.
+ *
+ * **What else is in it.** The same length in order of arrival, then the neighbouring lengths for as long as budget and padding allow:
+ * first live items, then those of a replay.
  */
 export interface BatchQueue<T> {
-  /** @param length pieces of the item @param now in ms, never less than at the call before */
-  add(item: T, length: number, now: number): void;
+  /** @param length pieces of the item @param now in ms, never less than at the call before @param priority @default 'live' */
+  add(item: T, length: number, now: number, priority?: Priority): void;
   /** The batch to run now, or null. */
   take(now: number, demand: Demand): Batch<T> | null;
   /** Whatever waits, due or not; null when nothing does. */
@@ -40,92 +52,105 @@ export interface BatchQueue<T> {
 
 interface Waiting<T> {
   readonly item: T;
-  readonly arrived: number;
-  /** Tells the older of two that arrived at the same moment. */
+  /** When its turn is, in ms. */
   readonly turn: number;
+  /** Tells the earlier of two with the same turn. */
+  readonly order: number;
 }
 
-/** Items of one length, in order of arrival; those before `next` are gone. */
+/** Items of one class and length, in order of arrival; those before `next` are gone. */
 interface Bucket<T> {
   readonly length: number;
   items: Waiting<T>[];
   next: number;
 }
 
-interface Plan<T> {
-  readonly shares: readonly { readonly bucket: Bucket<T>; readonly count: number }[];
-  readonly pieces: number;
-  readonly longest: number;
-  /** Whether the budget, rather than a lack of items, is what ended it. */
-  readonly full: boolean;
+/** The items of one class. */
+interface Shelf<T> {
+  readonly buckets: Map<number, Bucket<T>>;
+  /** The keys of `buckets`, in rising order. */
+  readonly lengths: number[];
 }
 
-export function createBatchQueue<T>({ budget, deadlineMs, maxPadding }: BatchLimits): BatchQueue<T> {
-  const buckets = new Map<number, Bucket<T>>();
+interface Plan<T> {
+  readonly shares: { readonly bucket: Bucket<T>; readonly count: number }[];
+  rows: number;
+  pieces: number;
+  longest: number;
+  /** Whether the budget, rather than a lack of items, is what ended it. */
+  full: boolean;
+}
+
+export function createBatchQueue<T>({ budget, deadlineMs, maxPadding, patienceMs = 0 }: BatchLimits): BatchQueue<T> {
+  const live: Shelf<T> = { buckets: new Map(), lengths: [] };
+  const replay: Shelf<T> = { buckets: new Map(), lengths: [] };
   let size = 0;
-  let turns = 0;
+  let arrivals = 0;
   let waitingPieces = 0;
 
-  const count = (bucket: Bucket<T>) => bucket.items.length - bucket.next;
-  const head = (bucket: Bucket<T>) => bucket.items[bucket.next] as Waiting<T>;
-
-  const oldest = (): Bucket<T> | null => {
-    let found: Bucket<T> | null = null;
-    for (const bucket of buckets.values()) if (!found || head(bucket).turn < head(found).turn) found = bucket;
-    return found;
-  };
-  const largest = (): Bucket<T> | null => {
-    let found: Bucket<T> | null = null;
-    for (const bucket of buckets.values()) {
-      if (!found || count(bucket) * bucket.length > count(found) * found.length) found = bucket;
-    }
-    return found;
+  const extend = (plan: Plan<T>, bucket: Bucket<T> | undefined, seed: Bucket<T>) => {
+    if (!bucket) return null;
+    const waiting = count(bucket) - (bucket === seed ? (plan.shares[0]?.count ?? 0) : 0);
+    const width = Math.max(plan.longest, bucket.length);
+    const more = Math.min(waiting, Math.floor(budget / width) - plan.rows);
+    // A longer neighbour may leave no room for any row of its own.
+    if (more <= 0) return null;
+    const padding = 1 - (plan.pieces + more * bucket.length) / ((plan.rows + more) * width);
+    return { bucket, count: more, padding, rest: waiting - more };
   };
 
-  /** The best batch around one bucket; takes nothing yet. */
-  const plan = (seed: Bucket<T>): Plan<T> => {
-    const fit = Math.max(1, Math.floor(budget / seed.length));
-    const taken = Math.min(count(seed), fit);
-    const shares = [{ bucket: seed, count: taken }];
-    let rows = taken;
-    let pieces = taken * seed.length;
-    let longest = seed.length;
-    let full = count(seed) >= fit;
-    if (full) return { shares, pieces, longest, full };
-    const lengths = [...buckets.keys()].sort((a, b) => a - b);
-    let below = lengths.indexOf(seed.length) - 1;
-    let above = below + 2;
-    while (!full) {
-      const shorter = extend(buckets.get(lengths[below] ?? -1), rows, pieces, longest);
-      const longer = extend(buckets.get(lengths[above] ?? -1), rows, pieces, longest);
+  /** Fills a plan up from one class, beginning with the lengths next to the seed's. */
+  const fill = (plan: Plan<T>, { buckets, lengths }: Shelf<T>, seed: Bucket<T>): void => {
+    let above = placeOf(lengths, seed.length);
+    let below = above - 1;
+    // Of the seed's own bucket the plan may have all already.
+    if (lengths[above] === seed.length && !extend(plan, buckets.get(seed.length), seed)) above++;
+    while (!plan.full) {
+      const shorter = extend(plan, buckets.get(lengths[below] ?? -1), seed);
+      const longer = extend(plan, buckets.get(lengths[above] ?? -1), seed);
       const best = !longer || (shorter && shorter.padding <= longer.padding) ? shorter : longer;
-      if (!best || best.padding > maxPadding) break;
-      shares.push({ bucket: best.bucket, count: best.count });
-      rows += best.count;
-      pieces += best.count * best.bucket.length;
-      longest = Math.max(longest, best.bucket.length);
-      full = best.count < count(best.bucket) || (rows + 1) * longest > budget;
+      if (!best || best.padding > maxPadding) return;
+      plan.shares.push({ bucket: best.bucket, count: best.count });
+      plan.rows += best.count;
+      plan.pieces += best.count * best.bucket.length;
+      plan.longest = Math.max(plan.longest, best.bucket.length);
+      plan.full = best.rest > 0 || (plan.rows + 1) * plan.longest > budget;
       if (best === shorter) below--;
       else above++;
     }
-    return { shares, pieces, longest, full };
   };
 
-  const extend = (bucket: Bucket<T> | undefined, rows: number, pieces: number, longest: number) => {
-    if (!bucket) return null;
-    const width = Math.max(longest, bucket.length);
-    const more = Math.min(count(bucket), Math.floor(budget / width) - rows);
-    // A longer neighbour may leave no room for any row of its own.
-    if (more <= 0) return null;
-    const padding = 1 - (pieces + more * bucket.length) / ((rows + more) * width);
-    return { bucket, count: more, padding };
+  /** The best batch around one bucket; takes nothing yet. @param most of the bucket's own items, before any live one */
+  const planOf = (seed: Bucket<T>, most = Number.POSITIVE_INFINITY): Plan<T> => {
+    const fit = Math.max(1, Math.floor(budget / seed.length));
+    const rows = Math.min(count(seed), fit, most);
+    const plan: Plan<T> = {
+      shares: [{ bucket: seed, count: rows }],
+      rows,
+      pieces: rows * seed.length,
+      longest: seed.length,
+      full: rows === fit,
+    };
+    fill(plan, live, seed);
+    fill(plan, replay, seed);
+    return plan;
+  };
+
+  /** The batch that begins with the item whose turn is first. */
+  const planFirst = (now: number): Plan<T> | null => {
+    const first = earlier(oldest(live), oldest(replay));
+    if (!first) return null;
+    // Of a replay only those go before the live items whose turn has come too.
+    return replay.buckets.get(first.length) === first && live.lengths.length > 0
+      ? planOf(first, ripe(first, now))
+      : planOf(first);
   };
 
   const remove = ({ shares, pieces, longest }: Plan<T>): Batch<T> => {
     const items: T[] = [];
     for (const { bucket, count: taken } of shares) {
       for (let i = 0; i < taken; i++) items.push((bucket.items[bucket.next++] as Waiting<T>).item);
-      if (bucket.next === bucket.items.length) buckets.delete(bucket.length);
+      if (bucket.next === bucket.items.length) drop(live.buckets.get(bucket.length) === bucket ? live : replay, bucket);
       else if (bucket.next > 64 && bucket.next * 2 > bucket.items.length) {
         bucket.items = bucket.items.slice(bucket.next);
         bucket.next = 0;
@@ -136,36 +161,100 @@ export function createBatchQueue<T>({ budget, deadlineMs, maxPadding }: BatchLim
     return { items, pieces, longest };
   };
 
+  const dueAt = (): number | null => {
+    const [ofLive, ofReplay] = [oldest(live), oldest(replay)];
+    if (!ofLive && !ofReplay) return null;
+    const moments = [ofLive && head(ofLive).turn, ofReplay && head(ofReplay).turn - patienceMs];
+    return Math.min(...moments.filter((moment) => moment !== null)) + deadlineMs;
+  };
+
   return {
-    add(item, length, now) {
+    add(item, length, now, priority = 'live') {
+      const { buckets, lengths } = priority === 'live' ? live : replay;
       let bucket = buckets.get(length);
       if (!bucket) {
         bucket = { length, items: [], next: 0 };
         buckets.set(length, bucket);
+        lengths.splice(placeOf(lengths, length), 0, length);
       }
-      bucket.items.push({ item, arrived: now, turn: turns++ });
+      bucket.items.push({ item, turn: priority === 'live' ? now : now + patienceMs, order: arrivals++ });
       size++;
       waitingPieces += length;
     },
     take(now, demand) {
-      const first = oldest();
-      if (!first) return null;
-      const due = now >= head(first).arrived + deadlineMs;
+      const due = dueAt();
+      if (due === null) return null;
+      const goes = demand === 'idle' && now >= due;
       // Rows of any length fill more than half of the budget before the next one finds no room: with less, nothing is full.
-      if (waitingPieces < (budget / 2) * (1 - maxPadding) && !(due && demand === 'idle')) return null;
-      const planned = plan(due ? first : (largest() as Bucket<T>));
-      return planned.full || (due && demand === 'idle') ? remove(planned) : null;
+      if (!goes && waitingPieces < (budget / 2) * (1 - maxPadding)) return null;
+      const first = earlier(oldest(live), oldest(replay)) as Bucket<T>;
+      const overdue = now >= head(first).turn + deadlineMs;
+      const planned =
+        overdue || (goes && live.lengths.length === 0)
+          ? (planFirst(now) as Plan<T>)
+          : planOf((goes ? oldest(live) : (largest(live) ?? largest(replay))) as Bucket<T>);
+      return planned.full || goes ? remove(planned) : null;
     },
     flush() {
-      const first = oldest();
-      return first ? remove(plan(first)) : null;
+      const planned = planFirst(Number.POSITIVE_INFINITY);
+      return planned && remove(planned);
     },
-    dueAt() {
-      const first = oldest();
-      return first ? head(first).arrived + deadlineMs : null;
-    },
+    dueAt,
     get size() {
       return size;
     },
   };
+}
+
+function count<T>(bucket: Bucket<T>): number {
+  return bucket.items.length - bucket.next;
+}
+
+function head<T>(bucket: Bucket<T>): Waiting<T> {
+  return bucket.items[bucket.next] as Waiting<T>;
+}
+
+/** Which of two buckets has the head whose turn is earlier. */
+function earlier<T>(a: Bucket<T> | null, b: Bucket<T> | null): Bucket<T> | null {
+  if (!a || !b) return a ?? b;
+  const [first, second] = [head(a), head(b)];
+  return first.turn < second.turn || (first.turn === second.turn && first.order < second.order) ? a : b;
+}
+
+function oldest<T>({ buckets }: Shelf<T>): Bucket<T> | null {
+  let found: Bucket<T> | null = null;
+  for (const bucket of buckets.values()) found = earlier(found, bucket);
+  return found;
+}
+
+function largest<T>({ buckets }: Shelf<T>): Bucket<T> | null {
+  let found: Bucket<T> | null = null;
+  for (const bucket of buckets.values()) {
+    if (!found || count(bucket) * bucket.length > count(found) * found.length) found = bucket;
+  }
+  return found;
+}
+
+/** How many items of a bucket have their turn by now. */
+function ripe<T>({ items, next }: Bucket<T>, now: number): number {
+  let end = next;
+  while (end < items.length && (items[end] as Waiting<T>).turn <= now) end++;
+  return Math.max(1, end - next);
+}
+
+function drop<T>({ buckets, lengths }: Shelf<T>, { length }: Bucket<T>): void {
+  buckets.delete(length);
+  lengths.splice(placeOf(lengths, length), 1);
+}
+
+/** The place of the first length that is not less than this one. */
+function placeOf(lengths: readonly number[], length: number): number {
+  let low = 0;
+  let high = lengths.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((lengths[middle] as number) < length) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,7 +1,7 @@
 import { type Clock, systemClock, type Timer } from '../clock.js';
 import { MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
-import { type Batch, createBatchQueue } from './batch-queue.js';
+import { type Batch, createBatchQueue, type Priority } from './batch-queue.js';
 import { type RunBatch, runBisected } from './bisect.js';
 
 export interface BatcherOptions<Item, Result> {
@@ -15,13 +15,19 @@ export interface BatcherOptions<Item, Result> {
   readonly deadlineMs?: number;
   /** Most padding that a batch takes in for the sake of more rows, as a share. @default 0.08 */
   readonly maxPadding?: number;
+  /** By so much later than it came an item of a replay counts among the live ones, in ms. @default 5000 */
+  readonly patienceMs?: number;
   /** Batches handed out at once: one runs, the others wait at the host so that it never idles. @default 2 */
   readonly inFlight?: number;
 }
 
 export interface Batcher<Item, Result> {
-  /** @param pieces the item's length @throws MnerError `inference_poison`, `inference_unavailable` */
-  submit(item: Item, pieces: number): Promise<Result>;
+  /**
+   * @param pieces the item's length
+   * @param priority @default 'live'
+   * @throws MnerError `inference_poison`, `inference_unavailable`
+   */
+  submit(item: Item, pieces: number, priority?: Priority): Promise<Result>;
   /** Items that wait for their batch. */
   readonly queued: number;
   /** Runs whatever waits without further delay, then resolves; nothing may be submitted after it. Safe to call twice. */
@@ -43,9 +49,10 @@ export function createBatcher<Item, Result>({
   tokenBudget = 1024,
   deadlineMs = 20,
   maxPadding = 0.08,
+  patienceMs = 5000,
   inFlight = 2,
 }: BatcherOptions<Item, Result>): Batcher<Item, Result> {
-  const queue = createBatchQueue<Entry<Item, Result>>({ budget: tokenBudget, deadlineMs, maxPadding });
+  const queue = createBatchQueue<Entry<Item, Result>>({ budget: tokenBudget, deadlineMs, maxPadding, patienceMs });
   let running = 0;
   let timer: Timer | null = null;
   let stopping: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
@@ -91,11 +98,11 @@ export function createBatcher<Item, Result>({
   };
 
   return {
-    submit(item, pieces) {
+    submit(item, pieces, priority) {
       if (stopping) return Promise.reject(new MnerError('inference_unavailable', 'The batcher was stopped.'));
       return new Promise((resolve, reject) => {
         const arrived = clock.now();
-        queue.add({ item, arrived, resolve, reject }, pieces, arrived);
+        queue.add({ item, arrived, resolve, reject }, pieces, arrived, priority);
         emit({ type: 'queued', tweets: queue.size });
         pump();
       });

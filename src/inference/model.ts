@@ -1,4 +1,5 @@
 import { MnerError } from '../errors.js';
+import type { Priority } from './batch-queue.js';
 import { type BatcherOptions, createBatcher } from './batcher.js';
 import { type RunBatch, runBisected } from './bisect.js';
 import type { NerBundle } from './bundle.js';
@@ -9,7 +10,7 @@ import type { EncodedRow, PictureInput, Row, RowResult } from './row.js';
 /** A model of kind `ner`, as one tweet sees it. */
 export interface NerModel {
   /** Reads one row, in a batch with others. @throws MnerError `inference_poison`, `inference_unavailable` */
-  read(text: EncodedRow, picture: PictureInput | null): Promise<RowResult>;
+  read(text: EncodedRow, picture: PictureInput | null, priority?: Priority): Promise<RowResult>;
   /** Runs one row alone, past the batches: the first run of a session is slow, and shows whether it works. */
   warmUp(text: EncodedRow): Promise<void>;
   /** Reads what waits, then takes nothing more. The host is its owner's to stop. */
@@ -31,7 +32,7 @@ export function createNerModel({ host, bundle, mentions, ...options }: NerModelO
   const run: RunBatch<Row, RowResult> = async (rows) => feeds.split(rows, await host.run(model.name, feeds.pack(rows)));
   const batcher = createBatcher<Row, RowResult>({ ...options, run });
   return {
-    read: (text, picture) => batcher.submit({ text, picture }, text.pieces),
+    read: (text, picture, priority) => batcher.submit({ text, picture }, text.pieces, priority),
     async warmUp(text) {
       const [result] = await runBisected([{ text, picture: null }], run, options.emit);
       if (result instanceof MnerError) throw result;

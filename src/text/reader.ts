@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import type { Priority } from '../inference/batch-queue.js';
 import type { NerModel } from '../inference/model.js';
 import type { PictureInput } from '../inference/row.js';
 import { type Chunk, type Crf, type CrfOptions, type CrfScores, createCrf } from '../ner/crf.js';
@@ -22,8 +23,8 @@ export interface Reading {
 
 /** Reads words: encodes them, waits for their batch, decodes. What an answer depends on belongs into the key of `repeats.ts`. */
 export interface Reader {
-  /** @throws MnerError `inference_poison`, `inference_unavailable` */
-  read(words: readonly string[], picture: PictureInput | null): Promise<Reading>;
+  /** @param priority @default 'live' @throws MnerError `inference_poison`, `inference_unavailable` */
+  read(words: readonly string[], picture: PictureInput | null, priority?: Priority): Promise<Reading>;
 }
 
 export interface ReaderParts {
@@ -45,9 +46,9 @@ export function createReader({ encoder, model, head, clock, emit }: ReaderParts)
   };
 
   return {
-    async read(words, picture) {
+    async read(words, picture, priority) {
       const tweet = timed('tokenize', () => encoder.encode(words));
-      const results = await Promise.all(tweet.windows.map((window) => model.read(window, picture)));
+      const results = await Promise.all(tweet.windows.map((window) => model.read(window, picture, priority)));
       return timed('crf', () => {
         const { emissions, relevance, regions } = mergeWindows(tweet, results);
         const chunks = chunksOf(Array.from(crf.viterbi(emissions), (label) => head.labels[label] as string));

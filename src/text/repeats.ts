@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import type { Priority } from '../inference/batch-queue.js';
 import type { PictureInput } from '../inference/row.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import type { Reader, Reading } from './reader.js';
@@ -39,7 +40,7 @@ export interface Repeats {
  */
 export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repeats {
   const readings = new LRUCache<string, Reading>({ maxSize: maxBytes, sizeCalculation: bytesOf });
-  const flights = new Map<string, Promise<Reading>>();
+  const flights = new Map<string, { readonly reading: Promise<Reading>; readonly priority: Priority }>();
   /** A picture's features are large; the tweets of one look share them. */
   const digests = new WeakMap<PictureInput, string>();
 
@@ -54,7 +55,7 @@ export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repe
 
   return {
     around: (reader, identity) => ({
-      read(words, picture) {
+      read(words, picture, priority = 'live') {
         const key = hash(
           'sha256',
           JSON.stringify([identity(), picture === null ? null : digestOf(picture), words]),
@@ -66,18 +67,18 @@ export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repe
           return Promise.resolve(known);
         }
         const flight = flights.get(key);
-        emit({ type: 'repeat', result: flight ? 'shared' : 'computed' });
-        if (flight) return flight;
-        const begun = reader.read(words, picture);
+        // A live tweet does not stand behind a replay: it takes the flight over.
+        const joins = flight !== undefined && !(flight.priority === 'replay' && priority === 'live');
+        emit({ type: 'repeat', result: joins ? 'shared' : 'computed' });
+        if (joins) return flight.reading;
+        const begun = { reading: reader.read(words, picture, priority), priority };
         flights.set(key, begun);
-        begun.then(
-          (reading) => {
-            readings.set(key, reading);
-            flights.delete(key);
-          },
-          () => flights.delete(key),
-        );
-        return begun;
+        const over = () => flights.get(key) === begun && flights.delete(key);
+        begun.reading.then((reading) => {
+          readings.set(key, reading);
+          over();
+        }, over);
+        return begun.reading;
       },
     }),
   };

@@ -1,40 +1,65 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Batch, createBatchQueue } from '#mner/inference/batch-queue.js';
+import { type Batch, createBatchQueue, type Priority } from '#mner/inference/batch-queue.js';
 
 interface Item {
-  turn: number;
+  /** In order of arrival. */
+  order: number;
   length: number;
   arrived: number;
+  priority: Priority;
 }
 
-const LIMITS = { budget: 256, deadlineMs: 20, maxPadding: 0.08 };
+const LIMITS = { budget: 256, deadlineMs: 20, maxPadding: 0.08, patienceMs: 100 };
 
+const length = fc.oneof(fc.integer({ min: 3, max: 40 }), fc.integer({ min: 3, max: 400 }));
 /** Arrivals and moments at which the host asks for work. */
 const steps = fc.array(
   fc.record({
-    after: fc.integer({ min: 0, max: 15 }),
-    lengths: fc.array(fc.oneof(fc.integer({ min: 3, max: 40 }), fc.integer({ min: 3, max: 400 })), { maxLength: 12 }),
+    after: fc.oneof(fc.integer({ min: 0, max: 15 }), fc.integer({ min: 0, max: 150 })),
+    arrivals: fc.array(fc.record({ length, priority: fc.constantFrom('live' as const, 'replay' as const) }), {
+      maxLength: 12,
+    }),
     demand: fc.constantFrom('idle' as const, 'busy' as const, null),
   }),
   { maxLength: 60 },
 );
 
+const turnOf = ({ priority, arrived }: Item) => arrived + (priority === 'live' ? 0 : LIMITS.patienceMs);
+const isBefore = (a: Item, b: Item) => turnOf(a) < turnOf(b) || (turnOf(a) === turnOf(b) && a.order < b.order);
+
+interface Taken {
+  batch: Batch<Item>;
+  now: number;
+  demand: 'idle' | 'busy' | 'flush';
+  /** All that waited just before, those of the batch included. */
+  waiting: readonly Item[];
+}
+
 /** Plays the steps; gives every batch with the moment it was taken. */
 function play(list: typeof steps extends fc.Arbitrary<infer T> ? T : never) {
   const queue = createBatchQueue<Item>(LIMITS);
-  const taken: { batch: Batch<Item>; now: number; demand: 'idle' | 'busy' | 'flush' }[] = [];
+  const taken: Taken[] = [];
+  let waiting: Item[] = [];
   let now = 0;
-  let turn = 0;
-  for (const { after, lengths, demand } of list) {
+  let order = 0;
+  const note = (batch: Batch<Item>, demand: Taken['demand']) => {
+    taken.push({ batch, now, demand, waiting });
+    waiting = waiting.filter((item) => !batch.items.includes(item));
+  };
+  for (const { after, arrivals, demand } of list) {
     now += after;
-    for (const length of lengths) queue.add({ turn: turn++, length, arrived: now }, length, now);
+    for (const { length, priority } of arrivals) {
+      const item = { order: order++, length, arrived: now, priority };
+      queue.add(item, length, now, priority);
+      waiting = [...waiting, item];
+    }
     const batch = demand && queue.take(now, demand);
-    if (batch) taken.push({ batch, now, demand });
+    if (batch) note(batch, demand);
+    expect(queue.size).toBe(waiting.length);
   }
-  const during = taken.length;
-  for (let batch = queue.flush(); batch; batch = queue.flush()) taken.push({ batch, now, demand: 'flush' });
-  return { taken, during, added: turn, left: queue.size };
+  for (let batch = queue.flush(); batch; batch = queue.flush()) note(batch, 'flush');
+  return { taken, added: order, left: queue.size };
 }
 
 describe('the batch queue, whatever arrives', () => {
@@ -42,8 +67,8 @@ describe('the batch queue, whatever arrives', () => {
     fc.assert(
       fc.property(steps, (list) => {
         const { taken, added, left } = play(list);
-        const turns = taken.flatMap(({ batch }) => batch.items.map((item) => item.turn)).sort((a, b) => a - b);
-        expect(turns).toEqual(Array.from({ length: added }, (_, turn) => turn));
+        const given = taken.flatMap(({ batch }) => batch.items.map((item) => item.order)).sort((a, b) => a - b);
+        expect(given).toEqual(Array.from({ length: added }, (_, order) => order));
         expect(left).toBe(0);
       }),
     );
@@ -64,43 +89,79 @@ describe('the batch queue, whatever arrives', () => {
     );
   });
 
-  it('keeps the order of arrival within a length', () => {
+  it('keeps the order of arrival within a length and a class', () => {
     fc.assert(
       fc.property(steps, (list) => {
-        const last = new Map<number, number>();
-        for (const { turn, length } of play(list).taken.flatMap(({ batch }) => batch.items)) {
-          expect(turn).toBeGreaterThan(last.get(length) ?? -1);
-          last.set(length, turn);
+        const last = new Map<string, number>();
+        for (const { order, length, priority } of play(list).taken.flatMap(({ batch }) => batch.items)) {
+          expect(order).toBeGreaterThan(last.get(`${priority} ${length}`) ?? -1);
+          last.set(`${priority} ${length}`, order);
         }
       }),
     );
   });
 
-  it('starves nobody: once an item is due, no batch goes that holds none older and not it', () => {
+  it('starves nobody: once the item whose turn is first is due, no batch goes without it', () => {
+    fc.assert(
+      fc.property(steps, (list) => {
+        for (const { batch, now, demand, waiting } of play(list).taken) {
+          const first = waiting.reduce((a, b) => (isBefore(b, a) ? b : a));
+          if (demand === 'flush' || now < turnOf(first) + LIMITS.deadlineMs) continue;
+          expect(batch.items).toContain(first);
+        }
+      }),
+    );
+  });
+
+  it('misses no deadline by more than the batches that are out, and those that begin with an earlier turn', () => {
     fc.assert(
       fc.property(steps, (list) => {
         const { taken } = play(list);
-        taken.forEach(({ batch, now, demand }, at) => {
-          if (demand === 'flush') return;
-          const waiting = taken
-            .slice(at)
-            .flatMap(({ batch: later }) => later.items)
-            .filter((item) => item.arrived <= now);
-          const oldest = waiting.reduce((a, b) => (b.turn < a.turn ? b : a));
-          if (now >= oldest.arrived + LIMITS.deadlineMs) expect(batch.items).toContain(oldest);
+        taken.forEach(({ batch }, at) => {
+          for (const item of batch.items) {
+            const late = taken
+              .slice(0, at)
+              .filter(({ now, waiting }) => now >= turnOf(item) + LIMITS.deadlineMs && waiting.includes(item));
+            for (const { batch: other } of late) expect(other.items.some((one) => isBefore(one, item))).toBe(true);
+          }
         });
       }),
     );
   });
 
-  it('gives an idle host what is due, at the moment that it told', () => {
+  it('lets live items go first: none of a replay goes before its turn while a live one waits that could be in its place', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 3, max: 60 }), { minLength: 1, maxLength: 20 }), (lengths) => {
+      fc.property(steps, (list) => {
+        for (const { batch, now, demand, waiting } of play(list).taken) {
+          const early = batch.items.filter((item) => item.priority === 'replay' && turnOf(item) > now);
+          if (demand === 'flush' || early.length === 0) continue;
+          const live = waiting.filter(({ priority }) => priority === 'live');
+          const inBatch = new Set(batch.items);
+          const begins = batch.items.some((item) => item.priority === 'live' || turnOf(item) <= now);
+          if (live.length > 0) expect(begins).toBe(true);
+          const lengths = new Set(live.filter((item) => inBatch.has(item)).map(({ length }) => length));
+          expect(live.filter((item) => lengths.has(item.length) && !inBatch.has(item))).toEqual([]);
+        }
+      }),
+    );
+  });
+
+  it('gives an idle host what is due, at the moment that it told', () => {
+    const arrivals = fc.array(
+      fc.record({
+        length: fc.integer({ min: 3, max: 60 }),
+        priority: fc.constantFrom('live' as const, 'replay' as const),
+      }),
+      { minLength: 1, maxLength: 20 },
+    );
+    fc.assert(
+      fc.property(arrivals, (list) => {
         const queue = createBatchQueue<number>(LIMITS);
-        lengths.forEach((length, i) => {
-          queue.add(i, length, i);
+        list.forEach(({ length, priority }, i) => {
+          queue.add(i, length, i, priority);
         });
-        let now = lengths.length;
+        let now = list.length;
+        expect(queue.dueAt()).toBe(LIMITS.deadlineMs);
         while (queue.size > 0) {
           now = Math.max(now, queue.dueAt()!);
           expect(queue.take(now, 'idle')).not.toBeNull();
@@ -141,5 +202,49 @@ describe('the batch queue', () => {
   it('runs an item beyond the budget alone', () => {
     const queue = queueOf(20, 400, 20);
     expect(queue.take(0, 'idle')?.items).toEqual([400]);
+  });
+
+  it('fills a live batch up with a replay, and runs a replay alone when nothing live waits', () => {
+    const queue = queueOf(20, 20);
+    for (let i = 0; i < 20; i++) queue.add(1000 + i, 20, 0, 'replay');
+    expect(queue.take(0, 'busy')?.items).toEqual([20, 20, ...Array.from({ length: 10 }, (_, i) => 1000 + i)]);
+    expect(queue.take(19, 'idle')).toBeNull();
+    expect(queue.take(20, 'idle')?.items).toHaveLength(10);
+  });
+
+  it('does not let a replay of another length go while live items fill', () => {
+    const queue = queueOf(20, 20);
+    for (let i = 0; i < 20; i++) queue.add(60, 60, 0, 'replay');
+    expect(queue.take(10, 'busy')).toBeNull();
+    expect(queue.take(20, 'idle')?.items).toEqual([20, 20]);
+    expect(queue.take(20, 'busy')?.items).toEqual([60, 60, 60, 60]);
+  });
+
+  it('gives a replay its share under a live flood, once its patience is over, and no more of it than has come to its turn', () => {
+    const queue = createBatchQueue<string>(LIMITS);
+    const shares: number[] = [];
+    for (let now = 0; now <= 160; now += 10) {
+      if (now === 0) for (let i = 0; i < 3; i++) queue.add('replay', 40, now, 'replay');
+      if (now === 30) for (let i = 0; i < 3; i++) queue.add('replay', 40, now, 'replay');
+      for (let i = 0; i < 6; i++) queue.add('live', 39, now);
+      shares.push(queue.take(now, 'idle')!.items.filter((item) => item === 'replay').length);
+    }
+    // Each batch has room for six. Patience 100 and deadline 20: three have waited long enough at 120, the others at 150.
+    expect(shares).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 3, 0]);
+  });
+
+  it('is quick with ten thousand waiting', () => {
+    const queue = createBatchQueue<number>({ ...LIMITS, budget: 1024 });
+    const began = performance.now();
+    for (let i = 0; i < 10_000; i++) {
+      queue.add(i, 5 + ((i * 7919) % 60), i / 100, i % 5 === 0 ? 'replay' : 'live');
+      queue.dueAt();
+    }
+    let batches = 0;
+    while (queue.take(1000, 'idle')) batches++;
+    expect(queue.size).toBe(0);
+    expect(batches).toBeGreaterThan(300);
+    // 0.1 s on an idle machine; a scan of all that waits, for every item, would take minutes.
+    expect(performance.now() - began).toBeLessThan(10_000);
   });
 });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PROVIDERS } from '../../inference/settings.js';
 import { about } from '../about.js';
-import { filledText, MiB, WORD, word } from '../shapes.js';
+import { filledText, HOUR_MS, MiB, WORD, word } from '../shapes.js';
 
 /** The model, and how tweets are gathered for it. */
 export const modelFields = {
@@ -66,6 +66,13 @@ export const modelFields = {
     section: 'Model',
     description:
       'Longest time that a tweet waits for others to share its batch. Lower answers sooner; higher fills batches at low rates.',
+    value: 'ms',
+    unit: 'ms',
+  }),
+  replay_patience_ms: z.int().min(0).max(HOUR_MS).default(5000).register(about, {
+    section: 'Model',
+    description:
+      'Time after which a tweet of `replay_topic` counts among the live ones that arrive then; before it, it takes what they leave. Lower moves a replay under full load; higher keeps live tweets quicker.',
     value: 'ms',
     unit: 'ms',
   }),

@@ -12,6 +12,6 @@ export const topicsFields = {
     'Second output, one record per mention with the entity as its key, for consumers that join by entity (`tweet-mentions` by custom). Doubles the records written.',
   ),
   replay_topic: optionalTopic(
-    'Second input, for reading old tweets again: of each of its partitions at most 16 records are in work at once, so that it takes what the live stream leaves. Order holds per topic and partition.',
+    'Second input, for reading old tweets again: it takes what the live stream leaves (`replay_patience_ms`), and of each of its partitions at most 16 records are in work at once. Order holds per topic and partition.',
   ),
 };
