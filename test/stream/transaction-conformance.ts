@@ -38,6 +38,25 @@ export function transactionConformance(name: string, under: { open(): Promise<Br
       return values(box).filter((value) => value !== 'last');
     };
 
+    it('shows nothing of aborted transactions that interleave in one partition and end out of turn', async () => {
+      const output = await topic();
+      const to = { topic: output, partition: 0 };
+      const [long, short, good] = [
+        await open(freshName('id')),
+        await open(freshName('id')),
+        await open(freshName('id')),
+      ];
+      for (const producer of [long, short, good]) await producer.begin();
+      await long.send(to, [text('of the long one')]);
+      await short.send(to, [text('of the short one')]);
+      await good.send(to, [text('good')]);
+      await short.abort();
+      await long.send(to, [text('of the long one, again')]);
+      await good.commit();
+      await long.abort();
+      expect(await seen(output)).toEqual(['good']);
+    });
+
     it('shows records and offsets together at the commit, in several topics and in order', async () => {
       const [input, output, dead] = [await topic(), await topic(), await topic()];
       const group = freshName('group');

@@ -1,18 +1,11 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import {
-  type ISocketFactory,
-  Kafka,
-  type LogEntry,
-  logLevel,
-  type Mechanism,
-  type RetryOptions,
-  type SASLOptions,
-} from 'kafkajs';
+import type { ISocketFactory, Kafka as KafkaClient, LogEntry, Mechanism, RetryOptions, SASLOptions } from 'kafkajs';
 import { type Clock, systemClock } from '../../clock.js';
 import { type Emit, silent } from '../../telemetry/events.js';
 import { bearer } from './bearer.js';
 import type { Compression } from './codecs.js';
+import { Kafka, logLevel } from './kafkajs.js';
 
 export interface KafkaOptions {
   /** `host:port` of any brokers of the cluster. */
@@ -53,7 +46,7 @@ export interface KafkaCluster {
    *
    * @param retry how its connections and coordinators are tried again @default few and slow attempts
    */
-  client(retry?: RetryOptions): Kafka;
+  client(retry?: RetryOptions): KafkaClient;
 }
 
 export function kafkaCluster(options: KafkaOptions): KafkaCluster {

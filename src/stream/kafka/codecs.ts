@@ -1,7 +1,7 @@
 import { decompress as zstd } from 'fzstd';
-import kafkajs from 'kafkajs';
 import { compressFrame, decompressFrame } from 'lz4-napi';
 import { compress as snappy, uncompress as unsnappy } from 'snappy';
+import { CompressionCodecs, CompressionTypes } from './kafkajs.js';
 
 /** How output is compressed. Input may come in any of these, and in zstd, which we only read. */
 export const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4'] as const;
@@ -31,14 +31,12 @@ const ZSTD: Codec = {
 
 /** Teaches kafkajs, which brings gzip alone, the other codecs. It keeps them for the whole process; calling twice is safe. */
 export function installCodecs(): void {
-  const { CompressionCodecs, CompressionTypes } = kafkajs;
   CompressionCodecs[CompressionTypes.Snappy] = () => SNAPPY;
   CompressionCodecs[CompressionTypes.LZ4] = () => LZ4;
   CompressionCodecs[CompressionTypes.ZSTD] = () => ZSTD;
 }
 
 export function compressionType(compression: Compression): number {
-  const { CompressionTypes } = kafkajs;
   return {
     none: CompressionTypes.None,
     gzip: CompressionTypes.GZIP,

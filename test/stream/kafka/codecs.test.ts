@@ -1,10 +1,9 @@
-import kafkajs from 'kafkajs';
 import { compressSync } from 'snappy';
 import { describe, expect, it } from 'vitest';
 import { installCodecs } from '#mner/stream/kafka/codecs.js';
+import { CompressionCodecs, CompressionTypes } from '#mner/stream/kafka/kafkajs.js';
 
 installCodecs();
-const { CompressionCodecs, CompressionTypes } = kafkajs;
 const text = Buffer.from('the same again '.repeat(100));
 
 describe('the codecs that kafkajs lacks', () => {
