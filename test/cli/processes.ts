@@ -5,6 +5,11 @@ export function childrenOf(pid: number): number[] {
   return processes().filter((one) => Number(/^PPid:\s+(\d+)/m.exec(read(one, 'status'))?.[1]) === pid);
 }
 
+/** What a process was started with, word by word. */
+export function commandOf(pid: number): string {
+  return read(pid, 'cmdline').replaceAll('\0', ' ');
+}
+
 /** The processes whose environment holds this text. */
 export function withEnvironment(text: string): number[] {
   return processes().filter((pid) => read(pid, 'environ').includes(text));

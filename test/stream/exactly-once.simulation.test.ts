@@ -4,23 +4,13 @@ import { MnerError } from '#mner/errors.js';
 import { exactlyOnce } from '#mner/stream/exactly-once.js';
 import { createLanes, type Lanes } from '#mner/stream/lanes.js';
 import { memoryBroker } from '#mner/stream/memory.js';
+import { randomOf } from '../support/random.js';
 import { output, poison } from './records.js';
 
 const RUNS = Number(process.env.MNER_TEST_SIMULATIONS ?? 200);
 const FIRST_SEED = Number(process.env.MNER_TEST_SEED ?? 1);
 const PARTITIONS = 4;
 const PER_PARTITION = 40;
-
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 /**
  * Members come, go by drain or at once, freeze in the middle of a call and wake up much later; any call may fail before or after it

@@ -37,6 +37,8 @@ export interface WorkerProcess {
   log(): string;
   /** Sum of the resident memory of the worker and its children, in MB. */
   residentMb(): number;
+  /** Its exit code, as soon as it has ended; null when a signal ended it. */
+  readonly ended: Promise<number | null>;
   /** Ends it with a signal, SIGTERM unless told otherwise; gives its exit code. Safe to call twice. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -64,6 +66,7 @@ export async function startWorker(env: Readonly<Record<string, string>>): Promis
     url,
     pid,
     log: output.stderr,
+    ended,
     residentMb: () => treeOf(pid).reduce((sum, member) => sum + residentMb(member), 0),
     stop(signal = 'SIGTERM') {
       child.kill(signal);
