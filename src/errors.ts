@@ -75,6 +75,18 @@ export const ERRORS = {
     'It is redone by the next worker.',
   ),
 
+  // Dead letters
+  redrive_overtaken: fatal(
+    5,
+    'Another `mner dlq redrive` has taken over while this one ran.',
+    'Let the other one finish; what this one sent back is not sent again.',
+  ),
+  redrive_scattered: fatal(
+    5,
+    'Those sent back lie too scattered among those left for the group to keep which were which.',
+    'Send those back that lie between, with fewer filters; what was sent back before is kept.',
+  ),
+
   // The cache
   cache_unreachable: fatal(4, 'Redis does not answer.', 'Check `MNER_REDIS_URL`, or set it to `none` to run without.'),
   cache_unavailable: degraded('Redis does not answer for now.', 'The worker goes on with live fetches.'),

@@ -64,6 +64,40 @@ addConfigOptions(program.command('tail'))
   .option('--json', 'print NDJSON')
   .action(async (_options, command: Command) => (await import('./tail.js')).tail(command));
 
+const dlq = program.command('dlq').description('look at dead letters and send them back');
+for (const [name, what] of [
+  ['list', 'list the dead letters'],
+  ['show', 'show one whole, the text of its tweet too'],
+  ['redrive', 'send them back to the topic that they came from, each once'],
+] as const) {
+  const command = addConfigOptions(dlq.command(name)).description(what).option('--json', 'print JSON');
+  if (name === 'show')
+    command
+      .argument('<partition/offset>', 'where it lies in the dead-letter topic')
+      .option('--raw', 'print the bytes of its value and nothing else')
+      .action(async (place: string, _options, command: Command) =>
+        (await import('./dlq-show.js')).show(place, command),
+      );
+  else
+    command
+      .option('--code <codes>', 'only these error codes, separated by commas')
+      .option('--class <classes>', 'only these error classes, separated by commas')
+      .option('--partition <numbers>', 'only these partitions of the dead-letter topic, separated by commas')
+      .option('--source-topic <topics>', 'only records that came from these topics, separated by commas')
+      .option('--since <when>', 'only those that failed since then: an age (90s, 15m, 2h, 3d) or a time in RFC 3339')
+      .option('--max <n>', 'at most so many');
+  if (name === 'list')
+    command
+      .option('--summary', 'count them by code')
+      .action(async (_options, command: Command) => (await import('./dlq-list.js')).list(command));
+  if (name === 'redrive')
+    command
+      .option('--max-attempts <n>', 'leave those that failed so often', '3')
+      .option('--dry-run', 'say what would be sent, and send nothing')
+      .option('--yes', 'do not ask')
+      .action(async (_options, command: Command) => (await import('./dlq-redrive.js')).redriveCommand(command));
+}
+
 addConfigOptions(program.command('topics'))
   .description('check the topics, or create those that are missing')
   .option('--create', 'create what is missing')

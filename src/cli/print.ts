@@ -7,6 +7,13 @@ export function printLine(line: string): Promise<void> {
   });
 }
 
+/** Bytes of data, as they are. Resolves when the pipe has taken them. */
+export function printBytes(bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
 /** One line of talk for people. */
 export function say(line: string): void {
   process.stderr.write(`${line}\n`);

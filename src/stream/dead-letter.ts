@@ -10,7 +10,8 @@ import type { Headers, InputRecord, OutputRecord } from './port.js';
 export const DEAD_LETTER_SIZES = ['whole', 'without_value', 'bare'] as const;
 export type DeadLetterSize = (typeof DEAD_LETTER_SIZES)[number];
 
-const OURS = new Set([
+/** Headers that say what was wrong; whoever sends a dead letter back takes them off, all but `mner-attempts`. */
+export const DEAD_LETTER_HEADERS: ReadonlySet<string> = new Set([
   'mner-error-code',
   'mner-error-class',
   'mner-error-message',
@@ -35,7 +36,7 @@ const MESSAGE_LIMIT = 1000;
  */
 export function deadLetter(record: InputRecord, error: MnerError, size: DeadLetterSize = 'whole'): OutputRecord {
   const headers: (readonly [string, Buffer])[] = [
-    ...(size === 'bare' ? [] : withoutHeaders(record.headers, OURS)),
+    ...(size === 'bare' ? [] : withoutHeaders(record.headers, DEAD_LETTER_HEADERS)),
     textHeader('mner-error-code', error.code),
     textHeader('mner-error-class', error.class),
     textHeader('mner-error-message', error.message.slice(0, MESSAGE_LIMIT)),
@@ -52,8 +53,8 @@ export function deadLetter(record: InputRecord, error: MnerError, size: DeadLett
   return { key: size === 'bare' ? null : record.key, value: null, headers };
 }
 
-/** How often this record became a dead letter before; what is no number counts as never. */
-function attempts(headers: Headers): number {
+/** How often this record failed before; what is no number counts as never. */
+export function attempts(headers: Headers): number {
   const value = headerText(headers, 'mner-attempts');
   return value && /^\d{1,9}$/.test(value) ? Number(value) : 0;
 }

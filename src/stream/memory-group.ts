@@ -1,11 +1,11 @@
 import { MnerError } from '../errors.js';
 import type { MemoryLog } from './memory.js';
-import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, TopicPartition } from './port.js';
+import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, GroupOffset, TopicPartition } from './port.js';
 
 /** A consumer group of the in-memory broker: its members, who has which partition, and how far they came. */
 export interface MemoryGroup {
   member(options: ConsumerOptions): Consumer;
-  committed(of: TopicPartition): bigint | null;
+  committed(of: TopicPartition): Pick<GroupOffset, 'committed' | 'metadata'>;
   /** Commits as a transaction does: nobody asks who has the partitions. */
   commit(offsets: readonly CommitOffset[]): void;
   /** Something was written: members that wait for records look again. */
@@ -37,7 +37,7 @@ export function createGroup(
   beforeRewind: () => void | Promise<void>,
 ): MemoryGroup {
   const members = new Set<Member>();
-  const commits = new Map<MemoryLog, bigint>();
+  const commits = new Map<MemoryLog, CommitOffset>();
   let generation = 0;
 
   const logOf = ({ topic, partition }: TopicPartition) => topics.get(topic)?.[partition];
@@ -75,7 +75,7 @@ export function createGroup(
   };
 
   const startOf = (log: MemoryLog, { options }: Member): bigint =>
-    commits.get(log) ?? (options.from === 'latest' ? log.end : log.start);
+    commits.get(log)?.offset ?? (options.from === 'latest' ? log.end : log.start);
 
   /** Hands over what there is, partition by partition, until nothing is left; woken by writes, resumes and joins. */
   const fetch = async (member: Member): Promise<void> => {
@@ -90,12 +90,15 @@ export function createGroup(
         if (position === undefined || member.paused.has(log)) continue;
         const records = after(log, position, member.options.maxBytesPerPartition ?? 1_048_576);
         const last = records.at(-1);
-        if (!last) continue;
+        if (!last && position >= log.end) continue;
         member.again = true;
         // The position moves first: whoever is handed these may seek no other way than by leaving the group.
-        member.positions.set(log, last.offset + 1n);
-        await member.handlers.records(records, log.end);
+        const next = last ? last.offset + 1n : log.end;
+        member.positions.set(log, next);
+        if (last) await member.handlers.records(records, log.end);
         if (under !== member.generation) break;
+        const { topic, partition } = log;
+        member.handlers.reached?.({ topic, partition }, next);
       }
       // Fetches cross a network, so others have their turn in between.
       await new Promise((resolve) => setImmediate(resolve));
@@ -117,7 +120,7 @@ export function createGroup(
   const set = (offsets: readonly CommitOffset[]): void => {
     for (const one of offsets) {
       const log = logOf(one);
-      if (log) commits.set(log, one.offset);
+      if (log) commits.set(log, one);
     }
   };
 
@@ -126,7 +129,8 @@ export function createGroup(
     commit: set,
     committed(of) {
       const log = logOf(of);
-      return (log && commits.get(log)) ?? null;
+      const found = log && commits.get(log);
+      return { committed: found?.offset ?? null, metadata: found?.metadata ?? '' };
     },
     member(options) {
       let member: Member | undefined;

@@ -151,10 +151,11 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
       return missing.map(({ topic }) => topic);
     },
     offsets: async (topic, name) =>
-      logs(topic).map(({ partition, end }) => ({
+      logs(topic).map(({ partition, start, end }) => ({
         partition,
+        start,
         end,
-        committed: group(name).committed({ topic, partition }),
+        ...group(name).committed({ topic, partition }),
       })),
     consumer(consumerOptions) {
       const consumer = group(consumerOptions.group).member(consumerOptions);

@@ -29,6 +29,21 @@ export interface OutputRecord {
 /** The next offset to read of a partition: one past the last record whose outcome is acknowledged. */
 export interface CommitOffset extends TopicPartition {
   readonly offset: bigint;
+  /** What is kept with the offset; a broker takes 4096 bytes of it by default. Only `sendOffsets` passes it on. */
+  readonly metadata?: string;
+}
+
+/** The ends of a partition, and how far a group came in it. */
+export interface GroupOffset {
+  readonly partition: number;
+  /** The oldest offset that is still there. */
+  readonly start: bigint;
+  /** The next offset to be written; with a transaction open, where it began. */
+  readonly end: bigint;
+  /** Null: nothing was committed. */
+  readonly committed: bigint | null;
+  /** What the group keeps with its offset; empty where it keeps nothing. */
+  readonly metadata: string;
 }
 
 /**
@@ -42,11 +57,8 @@ export interface Broker {
   partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** Creates what is missing; leaves what exists. Returns the names that it created. */
   createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
-  /** End offsets (the next offset to be written) and committed offsets (null: none) of a group, for lag. */
-  offsets(
-    topic: string,
-    group: string,
-  ): Promise<readonly { partition: number; end: bigint; committed: bigint | null }[]>;
+  /** Start, end and committed offset of each partition, for lag and for what is read to its end. */
+  offsets(topic: string, group: string): Promise<readonly GroupOffset[]>;
   consumer(options: ConsumerOptions): Consumer;
   producer(): Promise<Producer>;
   /** A producer of transactions; it fences nobody before its first `begin`. @throws MnerError `broker_unavailable`, `authentication_failed` */
@@ -79,6 +91,11 @@ export interface ConsumerHandlers {
    * @param end the partition's end offset when these were fetched, for lag
    */
   records(records: readonly InputRecord[], end: bigint): Promise<void>;
+  /**
+   * Reading came to `next`: all before it was handed over, or is nothing that is (markers of transactions, and what was
+   * aborted). For whoever reads a partition to its end, where the last offsets may be such.
+   */
+  reached?(partition: TopicPartition, next: bigint): void;
   /** The consumer stopped for good and cannot go on. */
   failed(error: MnerError): void;
 }

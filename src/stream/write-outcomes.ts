@@ -1,9 +1,8 @@
 import { MnerError } from '../errors.js';
 import type { Emit } from '../telemetry/events.js';
 import { DEAD_LETTER_SIZES, deadLetter } from './dead-letter.js';
-import { headerBytes } from './headers.js';
 import type { Finished } from './lane.js';
-import type { OutputRecord, TopicPartition } from './port.js';
+import { type Item, type Send, writeParts } from './write-parts.js';
 
 export interface Topics {
   readonly output: string;
@@ -19,18 +18,10 @@ export interface WriterOptions {
   readonly emit: Emit;
 }
 
-/** Writes records to one partition, all or none. @throws MnerError `output_too_large` and others */
-export type Send = (to: TopicPartition, records: readonly OutputRecord[]) => Promise<void>;
-
 /** A record on its way, and the input that it belongs to. */
-interface Item {
+interface OutcomeItem extends Item {
   readonly of: Finished;
-  readonly output: OutputRecord;
 }
-
-/** Records and bytes that one send takes: kafkajs's cost grows with the square of the one, and a broker refuses many of the other. */
-const SEND_RECORDS = 512;
-const SEND_BYTES = 512 * 1024;
 
 /** @returns the same records with what they really became: an output that the topic refuses is now a dead letter */
 export type WriteOutcomes = (
@@ -52,50 +43,18 @@ export function outcomeWriter({ topics, partitionsOf, emit }: WriterOptions): Wr
     readonly send: Send;
   }
 
-  /**
-   * Writes the items in as few sends as their number and size allow. The broker refuses a batch as a whole and does not say
-   * which record was too large, so a refused one is halved until a single record remains; `refused` deals with that one
-   * before the next are written.
-   */
-  const write = async (
-    way: Way,
+  const write = <T extends Item>(
+    { partition, send }: Way,
     topic: string,
-    items: readonly Item[],
-    refused: (item: Item, error: MnerError) => Promise<void> | void,
-  ): Promise<void> => {
-    const to = { topic, partition: way.partition % partitionsOf(topic) };
-    for (const part of parts(items)) await writePart(way, to, part, refused);
-  };
-
-  const writePart = async (
-    way: Way,
-    to: TopicPartition,
-    items: readonly Item[],
-    refused: (item: Item, error: MnerError) => Promise<void> | void,
-  ): Promise<void> => {
-    const [only] = items;
-    if (!only) return;
-    try {
-      await way.send(
-        to,
-        items.map(({ output }) => output),
-      );
-    } catch (error) {
-      if (!(error instanceof MnerError) || error.code !== 'output_too_large') throw error;
-      if (items.length === 1) return await refused(only, error);
-      const half = items.length >> 1;
-      await writePart(way, to, items.slice(0, half), refused);
-      await writePart(way, to, items.slice(half), refused);
-    }
-  };
+    items: readonly T[],
+    refused: (item: T, error: MnerError) => Promise<void> | void,
+  ): Promise<void> => writeParts(send, { topic, partition: partition % partitionsOf(topic) }, items, refused);
 
   const writeDeadLetters = async (way: Way, dead: readonly DeadLetter[], size = 0): Promise<void> => {
     const [name, smaller] = [DEAD_LETTER_SIZES[size], DEAD_LETTER_SIZES[size + 1]];
-    const items = dead.map((one) => ({ of: one, output: deadLetter(one.record, one.outcome.error, name) }));
-    const byItem = new Map<Item['of'], DeadLetter>(dead.map((one) => [one, one]));
-    await write(way, topics.deadLetters, items, async (item, error) => {
-      const one = byItem.get(item.of);
-      if (!smaller || !one) throw new MnerError('internal', `Not even an empty dead letter fits: ${error.message}`);
+    const items = dead.map((one) => ({ one, output: deadLetter(one.record, one.outcome.error, name) }));
+    await write(way, topics.deadLetters, items, async ({ one }, error) => {
+      if (!smaller) throw new MnerError('internal', `Not even an empty dead letter fits: ${error.message}`);
       await writeDeadLetters(way, [one], size + 1);
     });
   };
@@ -124,34 +83,14 @@ function isDead(one: Finished): one is DeadLetter {
   return one.outcome.kind === 'dead_letter';
 }
 
-function outputOf(of: Finished): Item[] {
+function outputOf(of: Finished): OutcomeItem[] {
   const { record, outcome } = of;
   if (outcome.kind !== 'output') return [];
   return [{ of, output: { key: record.key, value: outcome.value, headers: outcome.headers } }];
 }
 
-function mentionsOf(of: Finished): Item[] {
+function mentionsOf(of: Finished): OutcomeItem[] {
   const { outcome } = of;
   if (outcome.kind !== 'output') return [];
   return (outcome.mentions ?? []).map((output) => ({ of, output }));
-}
-
-/** The items in their order, cut where a send would become too long or too large. */
-function parts(items: readonly Item[]): Item[][] {
-  const cut: Item[][] = [];
-  let part: Item[] = [];
-  let bytes = 0;
-  for (const item of items) {
-    const { key, value, headers } = item.output;
-    const size = (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers);
-    if (part.length > 0 && (part.length >= SEND_RECORDS || bytes + size > SEND_BYTES)) {
-      cut.push(part);
-      part = [];
-      bytes = 0;
-    }
-    part.push(item);
-    bytes += size;
-  }
-  if (part.length > 0) cut.push(part);
-  return cut;
 }

@@ -76,6 +76,52 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
       await consumer.stop();
     });
 
+    it('hands over headers named like something that every object has, which once stopped their partition', async () => {
+      const input = await topic();
+      const headers = ['__proto__', 'constructor', 'toString', 'constructor'].map(
+        (name, i) => [name, Buffer.from([i])] as const,
+      );
+      await producer.send({ topic: input, partition: 0 }, [text('odd', headers), text('next')]);
+      const [consumer, box] = await join({ topics: [input], group: freshName('group') });
+      await box.until(({ records }) => records.all.length === 2);
+      const byName = (name: string) => box.records.all[0]?.headers.filter(([other]) => other === name);
+      for (const [name] of headers) expect(byName(name)).toEqual(headers.filter(([other]) => other === name));
+      await consumer.stop();
+    });
+
+    it('tells how far reading came, past markers of transactions and what was aborted', async () => {
+      const input = await topic();
+      const writer = await broker.transactions({ id: freshName('id'), timeoutMs: 10_000 });
+      const write = async (value: string) => {
+        await writer.begin();
+        await writer.send({ topic: input, partition: 0 }, [text(value)]);
+      };
+      await write('kept');
+      await writer.commit();
+      await write('void');
+      await writer.abort();
+      const end = (await broker.offsets(input, freshName('group')))[0]?.end ?? 0n;
+      expect(end).toBeGreaterThan(2n);
+      let reached = 0n;
+      let told = () => {};
+      const consumer = broker.consumer({ topics: [input], group: freshName('group'), sessionTimeoutMs: 6000 });
+      const box = inbox();
+      await consumer.start({
+        ...box,
+        reached(_, next) {
+          reached = next;
+          told();
+        },
+      });
+      while (reached < end)
+        await new Promise<void>((resolve) => {
+          told = resolve;
+        });
+      expect(reached).toBe(end);
+      expect(values(box)).toEqual(['kept']);
+      await consumer.stop();
+    });
+
     it('starts at the end where a new group asks for it', async () => {
       const input = await topic();
       await producer.send({ topic: input, partition: 0 }, [text('old')]);

@@ -1,8 +1,10 @@
 import type { Admin } from 'kafkajs';
 import { delay } from '../../clock.js';
 import { MnerError } from '../../errors.js';
+import type { GroupOffset } from '../port.js';
 import { CONNECT_DEADLINE_MS, type KafkaCluster } from './client.js';
 import { wireError } from './errors.js';
+import { untilPassed } from './passing.js';
 
 /** What of Kafka is asked and set beside reading and writing records. */
 export interface KafkaAdmin {
@@ -10,17 +12,8 @@ export interface KafkaAdmin {
   connect(): Promise<void>;
   partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
   createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
-  offsets(topic: string, group: string): Promise<readonly PartitionOffsets[]>;
+  offsets(topic: string, group: string): Promise<readonly GroupOffset[]>;
   stop(): Promise<void>;
-}
-
-export interface PartitionOffsets {
-  readonly partition: number;
-  /** The oldest offset that is still there. */
-  readonly start: bigint;
-  /** The next offset to be written. */
-  readonly end: bigint;
-  readonly committed: bigint | null;
 }
 
 export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
@@ -117,13 +110,19 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
       ask(`Cannot read the offsets of ${topic}`, async (admin) => {
         const [ends, commits] = [
           await admin.fetchTopicOffsets(topic),
-          await admin.fetchOffsets({ groupId: group, topics: [topic] }),
+          await untilPassed(
+            cluster.clock,
+            () => stopped,
+            () => admin.fetchOffsets({ groupId: group, topics: [topic] }),
+          ),
         ];
-        const committed = new Map(commits[0]?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]));
+        const committed = new Map(commits[0]?.partitions.map((one) => [one.partition, one]));
         return ends
           .map(({ partition, low, high }) => {
-            const offset = committed.get(partition) ?? -1n;
-            return { partition, start: BigInt(low), end: BigInt(high), committed: offset < 0n ? null : offset };
+            const of = committed.get(partition);
+            const offset = BigInt(of?.offset ?? -1);
+            const ours = { committed: offset < 0n ? null : offset, metadata: of?.metadata ?? '' };
+            return { partition, start: BigInt(low), end: BigInt(high), ...ours };
           })
           .sort((a, b) => a.partition - b.partition);
       }),

@@ -144,7 +144,10 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
           acknowledged.set(keyOf({ topic, partition }), BigInt(`${offset}`));
     });
     member.on(END_BATCH_PROCESS, ({ payload }) => {
-      if (payload.batchSize === 0) positions.skipped(keyOf(payload), BigInt(payload.lastOffset) + 1n);
+      if (payload.batchSize > 0) return;
+      const { topic, partition } = payload;
+      const next = BigInt(payload.lastOffset) + 1n;
+      if (positions.skipped(keyOf(payload), next)) handlers.reached?.({ topic, partition }, next);
     });
   };
 
@@ -220,8 +223,10 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     // this batch must not move it. Moved to the end of a batch that its lane dropped, it would skip those records.
     const last = batch.messages.at(-1);
     if (under !== generation || rewound !== rewinds.get(key) || !last) return;
-    positions.taken(key, BigInt(batch.lastOffset()) + 1n);
+    const next = BigInt(batch.lastOffset()) + 1n;
+    positions.taken(key, next);
     resolveOffset(last.offset);
+    handlers.reached?.({ topic, partition }, next);
   };
 
   /** Reads the committed offsets after a join that was not quiet, and seeks there; positions.ts says why. */

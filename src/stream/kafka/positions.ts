@@ -21,8 +21,8 @@ export interface Positions {
   judge(partition: string, offset: bigint): Verdict;
   /** A batch was taken; the next one is to be fetched from `next`. */
   taken(partition: string, next: bigint): void;
-  /** kafkajs went over markers of transactions by itself, up to `next`. */
-  skipped(partition: string, next: bigint): void;
+  /** kafkajs went over markers of transactions by itself, up to `next`. False where that may have been a stale fetch. */
+  skipped(partition: string, next: bigint): boolean;
 }
 
 export type Verdict =
@@ -71,7 +71,9 @@ export function createPositions(): Positions {
       // After a quiet join, and until it is placed, no batch is stale, so this is the partition's own. After another it may be stale: then the next
       // batch does not fit, and we seek back, which costs one fetch.
       const position = positions.get(partition);
-      if (position?.quiet) position.next = next;
+      if (!position?.quiet) return false;
+      position.next = next;
+      return true;
     },
   };
 }

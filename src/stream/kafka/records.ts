@@ -25,9 +25,20 @@ export function toMessage(partition: number, record: OutputRecord): Message {
 function fromHeaders(headers: IHeaders | undefined): Headers {
   const list: [string, Buffer][] = [];
   for (const [name, values] of Object.entries(headers ?? {})) {
-    for (const value of Array.isArray(values) ? values : [values]) list.push([name, Buffer.from(value ?? '')]);
+    for (const value of Array.isArray(values) ? values : [values])
+      if (isValue(value)) list.push([name, value ?? EMPTY]);
   }
   return list;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * For a header named like something that every object has (`constructor`, `__proto__`) kafkajs takes that for a value that came
+ * before, and puts it in front. It is none; and to throw here would stop the partition at this record for good.
+ */
+function isValue(value: unknown): value is Buffer | null | undefined {
+  return value === null || value === undefined || Buffer.isBuffer(value);
 }
 
 function toHeaders(headers: Headers): IHeaders {

@@ -1,23 +1,12 @@
 import type { Producer as KafkaProducer, Transaction } from 'kafkajs';
-import { delay } from '../../clock.js';
 import { MnerError } from '../../errors.js';
 import type { TransactionalProducer, TransactionsOptions } from '../port.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
-import { hasType, wireError } from './errors.js';
+import { wireError } from './errors.js';
+import { untilPassed } from './passing.js';
 import { EVERY_PRODUCER } from './producer.js';
 import { toMessage } from './records.js';
-
-/** What passes by itself, soon: the last transaction's markers are still being written, or a coordinator moves. */
-const PASSING = [
-  'CONCURRENT_TRANSACTIONS',
-  'NOT_COORDINATOR_FOR_GROUP',
-  'GROUP_COORDINATOR_NOT_AVAILABLE',
-  'GROUP_LOAD_IN_PROGRESS',
-];
-
-/** How long `sendOffsets` waits for what passes, in milliseconds. */
-const OFFSETS_DEADLINE_MS = 5000;
 
 /**
  * Many and short: CONCURRENT_TRANSACTIONS follows every commit for a few milliseconds, and kafkajs's own 300 ms would allow
@@ -73,19 +62,6 @@ export async function kafkaTransactions(
     }
   };
 
-  /** CONCURRENT_TRANSACTIONS throws at once in kafkajs, and takes 2 to 5 ms to pass. */
-  const untilPassed = async (work: () => Promise<void>): Promise<void> => {
-    const deadline = clock.now() + OFFSETS_DEADLINE_MS;
-    for (;;) {
-      try {
-        return await work();
-      } catch (error) {
-        if (!hasType(error, PASSING) || clock.now() > deadline || ended) throw error;
-      }
-      await delay(clock, 2 + 3 * Math.random());
-    }
-  };
-
   return {
     async begin() {
       const what = `Cannot begin a transaction of ${id}`;
@@ -109,9 +85,14 @@ export async function kafkaTransactions(
           topic: name,
           partitions: offsets
             .filter(({ topic }) => topic === name)
-            .map(({ partition, offset }) => ({ partition, offset: String(offset) })),
+            // kafkajs's types leave the metadata out; its request has them.
+            .map(({ partition, offset, metadata }) => ({ partition, offset: String(offset), metadata })),
         }));
-        return untilPassed(() => open.sendOffsets({ consumerGroupId: group, topics }));
+        return untilPassed(
+          clock,
+          () => ended !== undefined,
+          () => open.sendOffsets({ consumerGroupId: group, topics }),
+        );
       }),
     commit: () => step(`Cannot commit a transaction of ${id}`, (open) => open.commit()),
     abort: () => step(`Cannot abort a transaction of ${id}`, (open) => open.abort()),
