@@ -37,6 +37,10 @@ addConfigOptions(program.command('evaluate'), { except: ['mentions'] })
   .option('--no-image', 'read the texts alone')
   .option('--raw', 'join the words and tokenise them again, as the worker does')
   .option('--mentions <how>', 'whether @name may be an entity: auto, ignore or entity', 'auto')
+  .option('--train <file>', 'CoNLL file that the model was trained on, to tell entities seen there from others')
+  .option('--against <bundle>', 'another bundle, compared with this one on the same tweets')
+  .option('--samples <n>', 'samples of the bootstrap, and rounds of the test', '1000')
+  .option('--seed <n>', 'seed of both', '1')
   .option('--json', 'print JSON')
   .action(async (_options, command: Command) => (await import('./evaluate.js')).evaluate(command));
 

@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BLUE, plain, RED } from '../image/pictures.js';
-import { TINY } from '../support/servers.js';
+import { TINY, TINY_BUNDLES } from '../support/servers.js';
 import { mner } from '../support/worker-process.js';
 
 const CONLL = `IMGID:1
@@ -66,8 +66,18 @@ it('--json prints the scores of both ways of counting, with --raw the same suppo
   const [gold, raw] = await Promise.all([evaluate('--json'), evaluate('--json', '--raw')]);
   expect([gold.code, gold.stderr, raw.code, raw.stderr]).toEqual([0, '', 0, '']);
   for (const { stdout } of [gold, raw]) {
-    expect(JSON.parse(stdout)).toEqual(wanted);
-    const { lenient, strict } = JSON.parse(stdout);
+    const { intervals, calibration, slices, ...promised } = JSON.parse(stdout);
+    expect(promised).toEqual(wanted);
+    const { lenient, strict } = promised;
+    for (const way of ['lenient', 'strict'] as const) {
+      const [low, high] = intervals[way].micro;
+      expect(low).toBeLessThanOrEqual(promised[way].micro.f1);
+      expect(high).toBeGreaterThanOrEqual(promised[way].micro.f1);
+      expect(Object.keys(intervals[way].by_type)).toEqual(['PER', 'LOC', 'ORG', 'MISC']);
+    }
+    expect(calibration.bins).toHaveLength(10);
+    expect(calibration.ece).toBeGreaterThanOrEqual(0);
+    expect(slices).toHaveLength(5);
     for (const { precision, recall, f1 } of [lenient.micro, strict.micro]) {
       expect(f1).toBeCloseTo(precision + recall === 0 ? 0 : (2 * precision * recall) / (precision + recall), 6);
       expect(Math.max(precision, recall)).toBeLessThanOrEqual(100);
@@ -81,12 +91,50 @@ it('prints a table for people; says how many pictures it used, and which convent
     evaluate('--images', pictures, '--no-image', '--mentions', 'ignore'),
   ]);
   expect([withPictures.code, without.code]).toEqual([0, 0]);
-  expect(withPictures.stdout).toMatch(/^TYPE +CHUNKS +PRECISION +RECALL +F1 +SUPPORT\n/);
-  expect(withPictures.stdout).toMatch(/^PER +lenient +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d +1$/m);
+  expect(withPictures.stdout).toMatch(/^TYPE +CHUNKS +PRECISION +RECALL +F1 +95 % +SUPPORT\n/);
+  expect(withPictures.stdout).toMatch(/^PER +lenient +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d +\d+\.\d to \d+\.\d +1$/m);
   expect(withPictures.stdout).toMatch(/^all +strict .* 5$/m);
+  expect(withPictures.stdout).toMatch(/^expected calibration error 0\.\d{4} over \d+ entities$/m);
+  expect(withPictures.stdout).toMatch(/^tweets with a picture +2 /m);
   // Lone `@` before a word, as in Twitter-2017.
   expect(withPictures.stderr).toBe('4 tweets, 2 with a picture, bundle ham-tiny, mentions entity\n');
   expect(without.stderr).toBe('4 tweets, 0 with a picture, bundle ham-tiny, mentions ignore\n');
+});
+
+it('parts entities by what training held, and compares two bundles on the same tweets, the same way for the same seed', async () => {
+  const models = join(folder, 'models');
+  cpSync(TINY_BUNDLES, models, { recursive: true });
+  cpSync(join(models, 'ham-tiny'), join(models, 'ham-mute'), { recursive: true });
+  const path = join(models, 'ham-mute', 'manifest.json');
+  const manifest = JSON.parse(readFileSync(path, 'utf8'));
+  // A head that never leaves O.
+  const entity = {
+    ...manifest.heads.entity,
+    start: manifest.heads.entity.start.map((_: number, i: number) => -9999 * Math.sign(i)),
+  };
+  entity.transitions = entity.transitions.map((row: number[], i: number) =>
+    i === 0 ? row.map((score, j) => (j === 0 ? score : -9999)) : row,
+  );
+  const heads = { ...manifest.heads, entity };
+  writeFileSync(path, JSON.stringify({ ...manifest, name: 'ham-mute', heads }));
+  const args = ['evaluate', '--data', data, '--train', data, '--against', 'ham-mute', '--samples', '200'];
+  const env = { ...TINY, MNER_MODELS_DIR: models };
+  const runs = await Promise.all([
+    mner([...args, '--json'], { env }),
+    mner([...args, '--json', '--seed', '1'], { env }),
+    mner(args, { env }),
+  ]);
+  expect(runs.map(({ code }) => code)).toEqual([0, 0, 0]);
+  expect(runs[1]!.stdout).toBe(runs[0]!.stdout);
+  const { lenient, slices, against } = JSON.parse(runs[0]!.stdout);
+  expect(slices.slice(0, 2)).toMatchObject([
+    { slice: 'entities seen in training', score: { support: 6 } },
+    { slice: 'entities unseen in training', score: { support: 0 } },
+  ]);
+  expect(against).toMatchObject({ bundle: 'ham-mute', lenient: { micro: { f1: 0, support: 6 } } });
+  expect(against.comparison.lenient.difference).toBe(lenient.micro.f1);
+  expect(against.comparison.lenient.p).toBeGreaterThan(0);
+  expect(runs[2]!.stdout).toMatch(/^CHUNKS +ham-tiny +ham-mute +DIFFERENCE +95 % +P\nlenient /m);
 });
 
 it('says in one sentence what it cannot use', async () => {
@@ -96,6 +144,9 @@ it('says in one sentence what it cannot use', async () => {
     evaluate('--captions', 'captions.tsv'),
     evaluate('--mentions', 'perhaps'),
     evaluate('--images', 'nowhere'),
+    evaluate('--train', 'nowhere.txt'),
+    evaluate('--samples', 'many'),
+    evaluate('--against', 'nobody'),
     mner(['evaluate', '--data', 'nowhere.conll'], { env: TINY }),
     mner(['evaluate', '--data', empty], { env: TINY }),
   ]);
@@ -104,6 +155,9 @@ it('says in one sentence what it cannot use', async () => {
     sentence(/^mner: --captions needs a family that reads captions.*\n$/),
     sentence(/^mner: --mentions takes auto, ignore or entity, not "perhaps"\.\n$/),
     sentence(/^mner: The folder of pictures nowhere does not exist\.\n$/),
+    sentence(/^mner: The file nowhere\.txt cannot be read\.\n$/),
+    sentence(/^mner: --samples takes a number from 100 to 100000, not "many"\.\n$/),
+    { ...sentence(/^mner: There is no bundle nobody in .*\n$/), code: 3 },
     sentence(/^mner: The file nowhere\.conll cannot be read\.\n$/),
     sentence(/^mner: The file .*empty\.conll holds no labelled tweet in CoNLL form\.\n$/),
   ]);
