@@ -2,6 +2,7 @@ import type { Config } from './config/schema.js';
 import { MnerError } from './errors.js';
 import type { VisionShape } from './image/vision-shape.js';
 import {
+  identityOf,
   loadNerBundle,
   loadVisionBundle,
   type NerBundle,
@@ -38,6 +39,26 @@ export async function loadModels(config: Pick<Config, 'bundle' | 'models_dir' | 
     vision,
     hosted: [ner.model, ...(vision ? [{ ...vision.model, name: 'vision' }] : [])],
   };
+}
+
+/**
+ * The bundles of the canary; null where there is none.
+ *
+ * @throws MnerError `bad_bundle`, also when it is the bundle that it should be tried against
+ */
+export async function loadCanary(config: Config, { ner }: Models): Promise<Models | null> {
+  if (config.canary_bundle === null) return null;
+  const canary = await loadModels({ ...config, bundle: config.canary_bundle });
+  if (canary.ner.folder !== ner.folder) return canary;
+  throw new MnerError(
+    'bad_bundle',
+    `canary_bundle (${config.canary_bundle}) and bundle (${config.bundle}) both mean ${ner.manifest.name}; a canary is another bundle.`,
+  );
+}
+
+/** What differs when anything of the bundles does. */
+export function identityOfModels({ ner, vision }: Models): string {
+  return [ner, ...(vision ? [vision] : [])].map(identityOf).join('/');
 }
 
 /** How the inference process opens its sessions, and how long one call may take. */

@@ -1,27 +1,28 @@
 import type { Clock } from './clock.js';
-import { MnerError } from './errors.js';
-import type { Images } from './image/look.js';
+import { asMnerError, MnerError } from './errors.js';
 import type { Look } from './image/port.js';
 import type { Priority } from './inference/batch-queue.js';
 import type { Door } from './inference/door.js';
 import type { EntityRecord } from './ner/record.js';
 import { toRecord } from './ner/record.js';
 import { placeChunks } from './ner/spans.js';
+import type { Roster } from './serving/roster.js';
+import type { ServedModel } from './serving/served-model.js';
 import { headerText, textHeader, withoutHeaders } from './stream/headers.js';
 import type { Outcome, Process } from './stream/outcome.js';
 import type { Headers, InputRecord } from './stream/port.js';
 import type { Emit } from './telemetry/events.js';
 import { continueTrace } from './telemetry/trace.js';
-import type { Reader } from './text/reader.js';
 import { type Mentions, splitWords, type Word } from './text/words.js';
 import { parseTweet } from './tweet/parse.js';
 import { type Tweet, usablePhoto } from './tweet/tweet.js';
 
+type Served = Pick<ServedModel, 'images' | 'reader' | 'model'>;
+
 export interface PipelineParts {
-  readonly images: Images;
-  readonly reader: Reader;
+  /** The models that read; a tweet is with one of them from its parsing to its record. */
+  readonly roster: Pick<Roster<Served>, 'lease' | 'stable'>;
   readonly mentions: Mentions;
-  readonly model: () => EntityRecord['model'];
   /** Bounds the texts that wait for the model, in UTF-16 units. */
   readonly door: Door;
   /** The class of what comes from a topic. */
@@ -39,22 +40,37 @@ const SCHEMA: ReadonlySet<string> = new Set(['mner-schema']);
 
 /** The way of one tweet, station by station: bytes, tweet, picture, words, entities, record. */
 export function createPipeline(parts: PipelineParts): Process {
-  const { images, reader, mentions, model, door, priorityOf, eachMention, clock, emit } = parts;
+  const { roster, mentions, door, priorityOf, eachMention, clock, emit } = parts;
 
   async function readTweet(tweet: Tweet, source: InputRecord, signal: AbortSignal): Promise<EntityRecord> {
     if (tweet.photos.length > 1) emit({ type: 'photos_left', photos: tweet.photos.length - 1 });
-    const look = await images.look(usablePhoto(tweet), signal);
-    // Its partition may go to somebody else while it waits; reading it then would hold up what is ours.
-    const priority = priorityOf(source.topic);
-    const leave = await door.enter(tweet.text.length, priority, signal);
+    const { model: served, end } = roster.lease(tweet.id);
     try {
-      return await readWords(tweet, source, look, priority);
+      const look = await served.images.look(usablePhoto(tweet), signal);
+      // Its partition may go to somebody else while it waits; reading it then would hold up what is ours.
+      const priority = priorityOf(source.topic);
+      const leave = await door.enter(tweet.text.length, priority, signal);
+      try {
+        return await readWords(served, tweet, source, look, priority);
+      } finally {
+        leave();
+      }
+    } catch (error) {
+      const { bundle } = served.model();
+      if (asMnerError(error).code === 'inference_poison') emit({ type: 'bundle_tweet', bundle, result: 'poison' });
+      throw error;
     } finally {
-      leave();
+      end();
     }
   }
 
-  async function readWords(tweet: Tweet, source: InputRecord, look: Look, priority: Priority): Promise<EntityRecord> {
+  async function readWords(
+    { reader, model }: Served,
+    tweet: Tweet,
+    source: InputRecord,
+    look: Look,
+    priority: Priority,
+  ): Promise<EntityRecord> {
     const words = displayedWords(tweet, mentions);
     const reading = await reader.read(
       words.map((word) => word.text),
@@ -62,6 +78,14 @@ export function createPipeline(parts: PipelineParts): Process {
       priority,
     );
     if (reading.relevance !== null) emit({ type: 'relevance', value: reading.relevance });
+    const { relevance } = reading;
+    emit({
+      type: 'bundle_tweet',
+      bundle: model().bundle,
+      result: 'read',
+      types: reading.chunks.map(({ type }) => type),
+      relevance,
+    });
     return toRecord({
       tweet,
       entities: placeChunks(reading.chunks, reading.confidences, words, tweet.text),
@@ -99,7 +123,8 @@ export function createPipeline(parts: PipelineParts): Process {
   }
 
   return async (record, signal) => {
-    if (record.value === null) return { kind: 'output', value: null, headers: outputHeaders(record, model()) };
+    if (record.value === null)
+      return { kind: 'output', value: null, headers: outputHeaders(record, roster.stable.model()) };
     const start = clock.now();
     try {
       const tweet = parseTweet(record.value);

@@ -1,160 +1,18 @@
-import { brokerOf, cacheOf, originOf } from './adapters.js';
+import { brokerOf } from './adapters.js';
 import { type Clock, systemClock } from './clock.js';
 import { redactConfig } from './config/redact.js';
 import type { Config } from './config/schema.js';
 import { MnerError } from './errors.js';
-import { createImages, type Images, type ImagesOptions } from './image/look.js';
-import type { Cache, Origin } from './image/port.js';
-import { identityOf } from './inference/bundle.js';
-import { createDoor } from './inference/door.js';
-import { createProcessHost } from './inference/host-process.js';
-import { createNerModel } from './inference/model.js';
-import type { InferenceHost } from './inference/port.js';
-import { hostOptions, loadModels, type Models, readsWords, visionShape } from './models.js';
-import type { EntityRecord } from './ner/record.js';
-import { createPipeline } from './pipeline.js';
+import { type Adapters, openStations, type Stations } from './stations.js';
 import { atLeastOnce } from './stream/at-least-once.js';
 import type { Delivery } from './stream/delivery.js';
 import { exactlyOnce } from './stream/exactly-once.js';
 import { createLanes, type Lanes } from './stream/lanes.js';
-import type { Process } from './stream/outcome.js';
 import type { Broker, Consumer } from './stream/port.js';
 import type { Emit } from './telemetry/events.js';
 import type { Telemetry } from './telemetry/telemetry.js';
-import { createEncoder } from './text/encode.js';
-import { createReader, type Reader } from './text/reader.js';
-import { createRepeats } from './text/repeats.js';
 
-/** Adapters in place of the real ones, for commands without a broker and for tests. */
-export interface Adapters {
-  readonly broker?: Broker;
-  readonly cache?: Cache;
-  readonly origin?: Origin;
-  readonly host?: InferenceHost;
-  readonly clock?: Clock;
-  /** Whether a tweet may name a picture of this machine by `file:`. @default false */
-  readonly allowFiles?: boolean;
-  /** Whether the words in pictures are read for every model, where `ocr` is `on`. @default only for those that ask */
-  readonly anyWords?: boolean;
-}
-
-/** The stations of the pipeline, warm, without a stream before or after them. */
-export interface Stations {
-  readonly process: Process;
-  readonly images: Images;
-  readonly reader: Reader;
-  readonly models: Models;
-  readonly model: () => EntityRecord['model'];
-  stop(): Promise<void>;
-}
-
-/**
- * Opens the cache, the origin and the inference host, and puts the stations together.
- *
- * @throws MnerError `bad_bundle`, `provider_unavailable`, `cache_unreachable`
- */
-export async function openStations(config: Config, telemetry: Telemetry, adapters: Adapters = {}): Promise<Stations> {
-  const { emit } = telemetry;
-  const clock = adapters.clock ?? systemClock;
-  const models = await loadModels(config);
-  const cache = adapters.cache ?? cacheOf(config, emit);
-  const origin = adapters.origin ?? originOf(config, emit);
-  const host = adapters.host ?? createProcessHost({ ...hostOptions(config), models: models.hosted, clock, emit });
-  const close = async () => {
-    await host.stop();
-    await Promise.all([origin.stop(), cache.stop()]);
-  };
-  try {
-    await Promise.all([cache.connect(), host.start()]);
-    return await assemble(config, emit, adapters, { models, cache, origin, host, clock, close });
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
-
-/** What the stations stand on, started. */
-interface Ground {
-  readonly models: Models;
-  readonly cache: Cache;
-  readonly origin: Origin;
-  readonly host: InferenceHost;
-  readonly clock: Clock;
-  readonly close: () => Promise<void>;
-}
-
-/** @throws MnerError `bad_bundle`, `inference_poison` when the model does not run */
-async function assemble(config: Config, emit: Emit, adapters: Adapters, ground: Ground): Promise<Stations> {
-  const { models, cache, origin, host, clock, close } = ground;
-  const { ner, vision, tokenizer } = models;
-  const words = (adapters.anyWords && config.ocr === 'on') || readsWords(ner, config);
-  const options = imageOptions(config, adapters, words);
-  const images = vision
-    ? createImages({ origin, cache, host, bundle: visionShape(vision), clock, emit, options })
-    : unseeing;
-  const nerModel = createNerModel({
-    host,
-    bundle: ner,
-    mentions: config.mentions,
-    clock,
-    emit,
-    tokenBudget: config.batch_tokens,
-    deadlineMs: config.batch_deadline_ms,
-    patienceMs: config.replay_patience_ms,
-  });
-  const { name: bundle, family, version } = ner.manifest;
-  const model = () => ({ family, bundle, version, provider: host.provider });
-  const head = { labels: ner.manifest.labels, ...ner.manifest.heads[config.mentions] };
-  const encoder = createEncoder({ tokenizer, settings: ner.manifest.text });
-  const { mentions, repeat_cache_bytes: maxBytes } = config;
-  const eachTime = createReader({ encoder, model: nerModel, head, clock, emit });
-  const identity = `${identityOf(ner)}/${mentions}`;
-  const reader =
-    maxBytes === 0
-      ? eachTime
-      : createRepeats({ maxBytes, emit }).around(eachTime, () => `${identity}/${host.provider}`);
-  const eachMention = config.mentions_topic !== null;
-  const door = createDoor({ capacity: WAITING_UNITS, patienceMs: config.replay_patience_ms, clock });
-  const priorityOf = (topic: string) => (topic === config.replay_topic ? 'replay' : 'live');
-  for (const { manifest } of vision ? [ner, vision] : [ner])
-    emit({ type: 'model', bundle: manifest.name, version: manifest.version, provider: host.provider });
-  for (const window of encoder.encode(['warm', 'up']).windows) await nerModel.warmUp(window);
-  return {
-    process: createPipeline({ images, reader, mentions, model, door, priorityOf, eachMention, clock, emit }),
-    images,
-    reader,
-    models,
-    model,
-    async stop() {
-      await Promise.all([images.stop(), nerModel.stop()]);
-      await close();
-    },
-  };
-}
-
-/**
- * Texts that wait for the model at once, in UTF-16 units: twice what all live records in process hold when each is a tweet of 280
- * characters, and 70 MB of rows in the worst case.
- */
-const WAITING_UNITS = 512 * 1024;
-
-/** For a model that reads no picture: none is fetched. */
-const unseeing: Images = {
-  look: async (photo) => ({ status: photo ? 'skipped' : 'none', cache: null }),
-  stop: async () => {},
-};
-
-function imageOptions(config: Config, { allowFiles = false }: Adapters, words: boolean): ImagesOptions {
-  return {
-    budgetMs: config.image_budget_ms,
-    maxBytes: config.image_max_bytes,
-    overload: config.image_overload,
-    maxWaiting: config.image_waiting,
-    lifetimes: { used: config.cache_ttl_seconds },
-    allowFiles,
-    ...(words && { words: { timeoutMs: config.image_ocr_timeout_ms } }),
-  };
-}
+export { type Adapters, openStations, type Stations } from './stations.js';
 
 /** A worker: the stations between an input and an output topic. */
 export interface Worker {
@@ -246,6 +104,7 @@ function workerOf(
     stations,
     info: () => ({
       model: stations.model(),
+      canary: stations.canary(),
       vision: stations.models.vision?.manifest.version ?? null,
       config: redactConfig(config),
     }),

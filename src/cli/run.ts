@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { settingsOf } from './settings.js';
 import { untilSignal } from './signals.js';
 
-/** `mner run`: the worker, until a signal or a fatal error. A second signal leaves at once. */
+/** `mner run`: the worker, until a signal or a fatal error. A second signal leaves at once; SIGHUP takes in new bundles. */
 export async function run(command: Command): Promise<void> {
   const { config } = settingsOf(command);
   // Only now, so that a mistake in the configuration is told at once.
@@ -16,6 +16,8 @@ export async function run(command: Command): Promise<void> {
   try {
     const told = untilSignal();
     const starting = serve(config, telemetry);
+    // On a terminal it says that the terminal is gone, and ends us as it does others.
+    if (!process.stdin.isTTY) process.on('SIGHUP', () => void starting.then(({ worker }) => worker.stations.reload()));
     const served = await Promise.race([starting, told]);
     // Told to stop while it was starting: nothing was begun, so there is nothing to finish.
     if (!served) return;

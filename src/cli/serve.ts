@@ -27,6 +27,11 @@ export async function serve(config: Config, telemetry: Telemetry, adapters: Adap
     metrics: telemetry.metrics,
     health: telemetry.health,
     info: () => worker?.info() ?? {},
+    reload: async () =>
+      worker?.stations.reload() ?? {
+        ok: false,
+        error: { code: 'inference_unavailable', message: 'The worker is starting.' },
+      },
     ...(config.playground && {
       extract: async (bytes, signal) =>
         extract?.(bytes, signal) ?? { ok: false, code: 'inference_unavailable', message: 'The worker is starting.' },

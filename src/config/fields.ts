@@ -44,7 +44,7 @@ export function flagName(key: string): string {
  */
 export function readText(field: Field, text: string): unknown {
   if (field.off !== undefined && text.toLowerCase() === field.off) return null;
-  if (field.kind === 'number') return /^-?\d+$/.test(text.trim()) ? Number(text) : text;
+  if (field.kind === 'number') return /^-?\d+(?:\.\d+)?$/.test(text.trim()) ? Number(text) : text;
   if (field.kind === 'boolean') return SWITCH.get(text.trim().toLowerCase()) ?? text;
   if (field.kind === 'list') return splitList(text);
   return text;
@@ -105,7 +105,9 @@ function kindOf(type: z.ZodType): Field['kind'] {
 }
 
 function allowedOf(type: z.ZodType): string {
-  if (type instanceof z.ZodNumber) return `a whole number from ${type.minValue} to ${type.maxValue}`;
+  if (type instanceof z.ZodNumber) {
+    return `a ${type.format === 'safeint' ? 'whole ' : ''}number from ${type.minValue} to ${type.maxValue}`;
+  }
   if (type instanceof z.ZodBoolean) return 'true or false';
   if (type instanceof z.ZodEnum) return `one of ${type.options.join(', ')}`;
   if (type instanceof z.ZodArray) return `a list, separated by commas, of ${choices(type.element as z.ZodType)}`;

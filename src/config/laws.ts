@@ -37,6 +37,12 @@ export const LAWS: readonly Law[] = [
         : undefined,
   },
   {
+    rule: '`canary_bundle` is not `bundle`',
+    reason: 'a canary is tried against another bundle',
+    broken: ({ bundle, canary_bundle: canary }) =>
+      bundle === canary ? `bundle and canary_bundle must not both be "${bundle}"` : undefined,
+  },
+  {
     rule: 'No two topics have one name',
     reason: 'the worker would read what it writes, or mix records of two kinds',
     broken: sameTopic,

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Manifest, manifestSchema, type NerManifest, type VisionManifest } from './manifest.js';
 import type { HostedModel } from './port.js';
@@ -13,6 +12,11 @@ export interface Bundle<M extends Manifest = Manifest> {
   readonly manifest: M;
   /** The graph, for the inference host; its name is the bundle's. */
   readonly model: HostedModel;
+  /**
+   * Every file that the manifest names, as it was checked. What is used later comes from here: on the disk it may have been replaced
+   * by then, by a bundle that is yet to be loaded or by half of one.
+   */
+  readonly content: ReadonlyMap<string, Buffer>;
 }
 
 export type NerBundle = Bundle<NerManifest>;
@@ -129,6 +133,7 @@ export async function loadVisionBundle(
 export async function checkBundle(folder: string): Promise<Bundle> {
   const { manifest } = await readManifest(folder);
   if (!manifest.files[GRAPH]) throw bad(folder, `manifest.json lists no ${GRAPH}`);
+  const content = new Map<string, Buffer>();
   for (const [file, expected] of Object.entries(manifest.files)) {
     const path = join(folder, file);
     const size = await stat(path).then(
@@ -137,16 +142,18 @@ export async function checkBundle(folder: string): Promise<Bundle> {
     );
     if (size === null) throw bad(folder, `${file} is missing`);
     if (size !== expected.bytes) throw bad(folder, `${file} has ${size} bytes, not ${expected.bytes}`);
-    if ((await sha256(path)) !== expected.sha256)
-      throw bad(folder, `${file} does not have the SHA-256 of the manifest`);
+    const { bytes, sha256 } = await readHashed(path, size);
+    if (sha256 !== expected.sha256) throw bad(folder, `${file} does not have the SHA-256 of the manifest`);
+    content.set(file, bytes);
   }
   const model = {
     name: manifest.name,
     path: join(folder, GRAPH),
+    graph: content.get(GRAPH) as Buffer,
     inputs: manifest.inputs,
     outputs: manifest.outputs,
   };
-  return { folder, manifest, model };
+  return { folder, manifest, model, content };
 }
 
 /** What tells a bundle from every other: a digest of its manifest, where the SHA-256 of each of its files stands too. */
@@ -155,22 +162,28 @@ export function identityOf({ manifest }: Pick<Bundle, 'manifest'>): string {
 }
 
 /** A JSON file of a bundle. @throws MnerError `bad_bundle` */
-export async function readBundleJson(bundle: Bundle, file: string): Promise<object> {
+export function readBundleJson(bundle: Bundle, file: string): object {
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(await readFile(join(bundle.folder, file), 'utf8'));
-    if (typeof value === 'object' && value !== null) return value;
+    value = JSON.parse(fileOf(bundle, file));
   } catch (error) {
-    throw bad(bundle.folder, `${file} is not JSON`, error);
+    throw error instanceof MnerError ? error : bad(bundle.folder, `${file} is not JSON`, error);
   }
+  if (typeof value === 'object' && value !== null) return value;
   throw bad(bundle.folder, `${file} holds no object`);
 }
 
 /** A list of a bundle, one entry a line. @throws MnerError `bad_bundle` */
-export async function readBundleLines(bundle: Bundle, file: string): Promise<string[]> {
-  const content = await readFile(join(bundle.folder, file), 'utf8').catch((error: unknown) => {
-    throw bad(bundle.folder, `${file} cannot be read`, error);
-  });
-  return content.split('\n').filter((line) => line !== '');
+export function readBundleLines(bundle: Bundle, file: string): string[] {
+  return fileOf(bundle, file)
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
+function fileOf({ folder, content }: Bundle, file: string): string {
+  const bytes = content.get(file);
+  if (!bytes) throw bad(folder, `manifest.json lists no ${file}`);
+  return bytes.toString('utf8');
 }
 
 async function readManifest(folder: string): Promise<{ manifest: Manifest }> {
@@ -203,10 +216,15 @@ async function bundleNames(root: string): Promise<string[]> {
   return names.sort();
 }
 
-async function sha256(path: string): Promise<string> {
+/** A file and its digest, in pieces, so that whatever else runs here is not held up. */
+async function readHashed(path: string, size: number): Promise<{ bytes: Buffer; sha256: string }> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-  return hash.digest('hex');
+  const pieces: Buffer[] = [];
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 })) {
+    hash.update(piece as Buffer);
+    pieces.push(piece as Buffer);
+  }
+  return { bytes: Buffer.concat(pieces, size), sha256: hash.digest('hex') };
 }
 
 function rank(precision: string, accelerator: Accelerator): number {

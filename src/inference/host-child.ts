@@ -13,6 +13,7 @@ let tail: Promise<void> = Promise.resolve();
 // Ctrl-C reaches the whole process group, but the worker still drains through this process: only the worker ends it.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
+process.on('SIGHUP', () => {});
 process.on('message', (message: ToChild) => {
   tail = tail.then(() => handle(message));
 });

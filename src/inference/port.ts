@@ -15,6 +15,8 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 export interface HostedModel {
   readonly name: string;
   readonly path: string;
+  /** The graph itself, as it was checked, so that a process that starts again later runs what ran before. @default it is read from `path` */
+  readonly graph?: Uint8Array;
   readonly inputs?: Signature;
   readonly outputs?: Signature;
 }

@@ -71,7 +71,7 @@ async function openAll(
   const sessions = new Map<string, InferenceSession>();
   try {
     for (const model of models) {
-      const session = await InferenceSession.create(model.path, {
+      const session = await InferenceSession.create((model.graph ?? model.path) as string, {
         executionProviders: [provider],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,

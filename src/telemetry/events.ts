@@ -36,7 +36,7 @@ export type Event =
     }
   /** A batch that failed is run again: `whole` as it was, then, when that fails too, `bisected`. */
   | { readonly type: 'batch_retry'; readonly how: 'whole' | 'bisected' }
-  | { readonly type: 'queued'; readonly tweets: number }
+  | { readonly type: 'queued'; readonly tweets: number; readonly bundle?: string }
   | { readonly type: 'inflight'; readonly bytes: number }
   | { readonly type: 'image_cache'; readonly result: 'hit' | 'miss' | 'negative' | 'corrupt' | 'error' }
   | { readonly type: 'image_fetch'; readonly outcome: FetchOutcome }
@@ -69,8 +69,20 @@ export type Event =
   | { readonly type: 'inference_restart' }
   /** A decoding process ended under a picture, or while it had nothing to do; the next picture starts another. */
   | { readonly type: 'decoder_end'; readonly reason: 'crashed' | 'timed_out' | 'memory' }
-  | { readonly type: 'degraded'; readonly reason: 'cache' | 'provider' | 'pictures'; readonly on: boolean }
+  | { readonly type: 'degraded'; readonly reason: 'cache' | 'provider' | 'pictures' | 'reload'; readonly on: boolean }
   | { readonly type: 'model'; readonly bundle: string; readonly version: string; readonly provider: string }
+  /** A bundle has read a tweet, or could not. */
+  | {
+      readonly type: 'bundle_tweet';
+      readonly bundle: string;
+      readonly result: 'read';
+      /** Of its entities. */
+      readonly types: readonly string[];
+      readonly relevance: number | null;
+    }
+  | { readonly type: 'bundle_tweet'; readonly bundle: string; readonly result: 'poison' }
+  | { readonly type: 'bundle_inference'; readonly bundle: string; readonly seconds: number }
+  | { readonly type: 'reload'; readonly result: 'done' | 'unchanged' | 'failed' }
   /** Something for people to read, not counted. */
   | {
       readonly type: 'note';

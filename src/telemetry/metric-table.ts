@@ -19,6 +19,9 @@ const NOT_FETCHED: ReadonlySet<string> = new Set(['used', 'none', 'skipped']);
 
 const LANE = { topic: 'the input topics', partition: 'the partitions that this worker holds' };
 
+/** `bundle` and `canary_bundle`. */
+const BUNDLES = 'the bundles that read tweets';
+
 export const METRICS = {
   tweets: {
     name: 'mner_tweets_total',
@@ -124,6 +127,38 @@ export const METRICS = {
     help: 'Relevance that the gate gave to pictures.',
     buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
   },
+  bundleTweets: {
+    name: 'mner_bundle_tweets_total',
+    type: 'counter',
+    help: 'Tweets by the bundle that read them, or that could not (`poison`): a canary beside what it is tried against.',
+    labels: { bundle: BUNDLES, result: ['read', 'poison'] },
+  },
+  bundleEntities: {
+    name: 'mner_bundle_entities_total',
+    type: 'counter',
+    help: 'Entities by the bundle that found them.',
+    labels: { bundle: BUNDLES, type: 'the types of the model bundle; beyond 16 `other`' },
+  },
+  bundleRelevance: {
+    name: 'mner_bundle_relevance',
+    type: 'histogram',
+    help: 'Relevance that the gate of each bundle gave to pictures.',
+    labels: { bundle: BUNDLES },
+    buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
+  },
+  bundleInference: {
+    name: 'mner_bundle_inference_seconds',
+    type: 'histogram',
+    help: 'Time of one inference call by bundle, with the wait at the process.',
+    labels: { bundle: BUNDLES },
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  },
+  reloads: {
+    name: 'mner_reloads_total',
+    type: 'counter',
+    help: 'Reloads of the bundles: a new one took over, nothing had changed, or it `failed` and everything stayed as it was.',
+    labels: { result: ['done', 'unchanged', 'failed'] },
+  },
   oldest: {
     name: 'mner_oldest_unprocessed_seconds',
     type: 'gauge',
@@ -159,7 +194,7 @@ export const METRICS = {
     name: 'mner_degraded',
     type: 'gauge',
     help: '1 while the worker goes on without a part that failed.',
-    labels: { reason: ['cache', 'provider', 'pictures'] },
+    labels: { reason: ['cache', 'provider', 'pictures', 'reload'] },
   },
   model: {
     name: 'mner_model_info',

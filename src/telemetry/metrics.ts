@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { createBundleMetrics, entityCounter } from './bundle-metrics.js';
 import type { Emit, Event } from './events.js';
 import { METRICS, type MetricRow } from './metric-table.js';
 
@@ -15,9 +16,6 @@ export interface MetricsOptions {
   /** Adds Node's own metrics. @default true */
   readonly node?: boolean;
 }
-
-/** Types of entities that get their own series; what a bundle has beyond them is counted as `other`. */
-const MAX_ENTITY_TYPES = 16;
 
 /**
  * The registry and what fills it. Children of bounded labels are bound ahead, so that an event costs a look-up and an addition,
@@ -41,7 +39,15 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const rebalances = counter(registry, METRICS.rebalances);
   const inferenceRestarts = counter(registry, METRICS.inferenceRestarts);
   const decoderEnds = boundCounter(registry, METRICS.decoderEnds, 'reason');
-  const entities = entityCounter(registry);
+  const entitiesByType = counter(registry, METRICS.entities);
+  const entities = entityCounter((type) => entitiesByType.labels(type));
+  const bundles = createBundleMetrics({
+    tweets: counter(registry, METRICS.bundleTweets),
+    entities: counter(registry, METRICS.bundleEntities),
+    relevance: histogram(registry, METRICS.bundleRelevance),
+    inference: histogram(registry, METRICS.bundleInference),
+  });
+  const reloads = boundCounter(registry, METRICS.reloads, 'result');
 
   const endToEnd = histogram(registry, METRICS.endToEnd);
   const batchTweets = histogram(registry, METRICS.batchTweets);
@@ -57,6 +63,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   );
 
   const queued = gauge(registry, METRICS.queued);
+  const queuedBy = new Map<string | undefined, number>();
   const inflight = gauge(registry, METRICS.inflight);
   const paused = gauge(registry, METRICS.paused);
   const oldest = gauge(registry, METRICS.oldest);
@@ -80,7 +87,14 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       case 'inflight':
         return inflight.set(event.bytes);
       case 'queued':
-        return queued.set(event.tweets);
+        queuedBy.set(event.bundle, event.tweets);
+        return queued.set([...queuedBy.values()].reduce((sum, tweets) => sum + tweets, 0));
+      case 'bundle_tweet':
+        return bundles.tweet(event);
+      case 'bundle_inference':
+        return bundles.inference(event);
+      case 'reload':
+        return reloads(event.result);
       case 'image_cache':
         return imageCache(event.result);
       case 'image':
@@ -169,18 +183,4 @@ function boundCounter<L extends string>(
   for (const child of children.values()) child.inc(0);
   const other = children.get(values.at(-1)!)!;
   return (value) => (children.get(value) ?? other).inc();
-}
-
-function entityCounter(registry: Registry): (type: string) => void {
-  const whole = counter(registry, METRICS.entities);
-  const children = new Map<string, Counter.Internal>();
-  return (type) => {
-    const name = children.has(type) || children.size < MAX_ENTITY_TYPES ? type : 'other';
-    let child = children.get(name);
-    if (!child) {
-      child = whole.labels(name);
-      children.set(name, child);
-    }
-    child.inc();
-  };
 }

@@ -18,8 +18,8 @@ export function refusal(request: IncomingMessage, boundHost: string): HttpErrorC
   return undefined;
 }
 
-/** Whether a host to bind to is reachable from this machine only. */
-function isLoopback(host: string): boolean {
+/** Whether an address, or a host to bind to, is of this machine alone. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 

@@ -8,6 +8,7 @@ export const HTTP_ERRORS = {
   body_too_large: { status: 413, message: 'The body is larger than 8 MiB.' },
   wrong_host: { status: 421, message: 'The Host header does not name this server.' },
   wrong_origin: { status: 403, message: 'A page of another origin must not use this server.' },
+  loopback_only: { status: 403, message: 'This path answers requests from its own machine only.' },
   busy: { status: 503, message: 'Too many extractions run at once; try again in a moment.' },
   timed_out: { status: 503, message: 'The extraction took too long.' },
   stopping: { status: 503, message: 'The server is stopping.' },

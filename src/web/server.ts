@@ -6,6 +6,7 @@ import type { Emit } from '../telemetry/events.js';
 import { createExtractEndpoint, type Extract } from './extract.js';
 import { refusal } from './guard.js';
 import { sendPlayground } from './playground.js';
+import { type Reload, reloadEndpoint } from './reload.js';
 import { send, sendError, sendJson } from './reply.js';
 
 export interface Verdict {
@@ -25,6 +26,8 @@ export interface WebOptions {
   readonly info: () => object;
   /** Serves the playground and `POST /v1/extract` with it. @default neither is there */
   readonly extract?: Extract;
+  /** Answers `POST /v1/reload`, from this machine alone. @default it is not there */
+  readonly reload?: Reload;
   /** Milliseconds for one extraction. @default 30000 */
   readonly extractTimeoutMs?: number;
   readonly clock?: Clock;
@@ -57,6 +60,8 @@ export function createWebServer(options: WebOptions): WebServer {
     get('/', (_request, response) => sendPlayground(response));
     routes.set('/v1/extract', { methods: ['POST'], handle: endpoint.handle });
   }
+
+  if (options.reload) routes.set('/v1/reload', { methods: ['POST'], handle: reloadEndpoint(options.reload) });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const refused = refusal(request, host);

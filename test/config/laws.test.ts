@@ -83,6 +83,10 @@ const cases: [Partial<Config>, string][] = [
     'transaction_timeout_ms (30000) must be less than session_timeout_ms (30000), since what a dead worker leaves open must be aborted by the time that another one takes over.',
   ],
   [
+    { bundle: 'ham', canary_bundle: 'ham' },
+    'bundle and canary_bundle must not both be "ham", since a canary is tried against another bundle.',
+  ],
+  [
     { ocr: 'on', image_ocr_timeout_ms: 8000 },
     'image_ocr_timeout_ms (8000) must be less than image_budget_ms (8000), since a tweet would lose its picture to the words in it.',
   ],

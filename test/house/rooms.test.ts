@@ -7,7 +7,7 @@ const SRC = resolve(import.meta.dirname, '../../src');
 /** The rooms in the order in which data flows. A room imports only what stands after it. */
 const ORDER = [
   ...['cli', 'local'],
-  ...['worker.ts', 'pipeline.ts', 'adapters.ts', 'models.ts'], // the composition: worker.ts and the parts of it that cli uses too
+  ...['worker.ts', 'stations.ts', 'pipeline.ts', 'serving', 'adapters.ts', 'models.ts'], // the composition: worker.ts and the parts of it that cli uses too
   ...['config', 'stream', 'tweet', 'image', 'text', 'inference', 'ner', 'telemetry', 'web', 'credentials'],
   ...['errors.ts', 'clock.ts'],
 ];
@@ -16,7 +16,16 @@ const ORDER = [
 const FOR_ALL = new Set(['telemetry/events.ts', 'errors.ts', 'clock.ts']);
 
 /** The rooms that may see the configuration; every other has an options type of its own. */
-const SEES_CONFIG = new Set(['cli', 'worker.ts', 'pipeline.ts', 'adapters.ts', 'models.ts', 'config']);
+const SEES_CONFIG = new Set([
+  'cli',
+  'worker.ts',
+  'stations.ts',
+  'pipeline.ts',
+  'serving',
+  'adapters.ts',
+  'models.ts',
+  'config',
+]);
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
 

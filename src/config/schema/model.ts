@@ -12,6 +12,20 @@ export const modelFields = {
     value: 'name',
     allowed: WORD,
   }),
+  canary_bundle: word.nullable().default(null).register(about, {
+    section: 'Model',
+    description:
+      'A second bundle, tried on `canary_share` of the tweets, in an inference process of its own. `none` is without.',
+    value: 'name',
+    allowed: WORD,
+    off: 'none',
+  }),
+  canary_share: z.number().min(0).max(1).default(0.05).register(about, {
+    section: 'Model',
+    description:
+      'Share of the tweets that `canary_bundle` reads, 0 to 1, chosen by their ids: the same tweets on every worker that has the same share.',
+    value: 'share',
+  }),
   models_dir: filledText.default('models').register(about, {
     section: 'Model',
     description: 'Folder that holds the bundles.',

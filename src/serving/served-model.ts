@@ -1,0 +1,133 @@
+import type { Clock } from '../clock.js';
+import type { Config } from '../config/schema.js';
+import { createImages, type Images, type ImagesOptions } from '../image/look.js';
+import type { Cache, Origin } from '../image/port.js';
+import { identityOf } from '../inference/bundle.js';
+import { createProcessHost } from '../inference/host-process.js';
+import { createNerModel } from '../inference/model.js';
+import type { InferenceHost } from '../inference/port.js';
+import { hostOptions, identityOfModels, type Models, readsWords, visionShape } from '../models.js';
+import type { EntityRecord } from '../ner/record.js';
+import type { Emit } from '../telemetry/events.js';
+import { createEncoder } from '../text/encode.js';
+import { createReader, type Reader } from '../text/reader.js';
+import type { Repeats } from '../text/repeats.js';
+
+/** A bundle at work: warm, in an inference process of its own, with the vision encoder that it goes with. */
+export interface ServedModel {
+  readonly models: Models;
+  /** What differs when anything of its bundles does. */
+  readonly identity: string;
+  readonly images: Images;
+  readonly reader: Reader;
+  /** What its outputs say of it. */
+  readonly model: () => EntityRecord['model'];
+  /** Ends its process. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/** What all models of a worker share. */
+export interface Ground {
+  readonly config: Config;
+  readonly cache: Cache;
+  readonly origin: Origin;
+  /** Null where nothing is remembered. */
+  readonly repeats: Repeats | null;
+  readonly clock: Clock;
+  readonly emit: Emit;
+  /** Whether a tweet may name a picture of this machine by `file:`. */
+  readonly allowFiles: boolean;
+  /** Whether the words in pictures are read for every model, where `ocr` is `on`. */
+  readonly anyWords: boolean;
+}
+
+/**
+ * Starts a model's process, and runs it once.
+ *
+ * @param host in place of a process of its own
+ * @throws MnerError `bad_bundle`, `provider_unavailable`, `inference_unavailable`, `inference_poison` when the model does not run
+ */
+export async function serveModel(models: Models, ground: Ground, host?: InferenceHost): Promise<ServedModel> {
+  const { config, clock } = ground;
+  const emit = splitByBundle(ground.emit, models.ner.manifest.name);
+  const running = host ?? createProcessHost({ ...hostOptions(config), models: models.hosted, clock, emit });
+  try {
+    await running.start();
+    return await assemble(models, { ...ground, emit }, running);
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+}
+
+async function assemble(models: Models, ground: Ground, host: InferenceHost): Promise<ServedModel> {
+  const { config, cache, origin, repeats, clock, emit } = ground;
+  const { ner, vision, tokenizer } = models;
+  const options = imageOptions(ground, models);
+  const images = vision
+    ? createImages({ origin, cache, host, bundle: visionShape(vision), clock, emit, options })
+    : unseeing;
+  const nerModel = createNerModel({
+    host,
+    bundle: ner,
+    mentions: config.mentions,
+    clock,
+    emit,
+    tokenBudget: config.batch_tokens,
+    deadlineMs: config.batch_deadline_ms,
+    patienceMs: config.replay_patience_ms,
+  });
+  const { name: bundle, family, version } = ner.manifest;
+  const head = { labels: ner.manifest.labels, ...ner.manifest.heads[config.mentions] };
+  const encoder = createEncoder({ tokenizer, settings: ner.manifest.text });
+  const eachTime = createReader({ encoder, model: nerModel, head, clock, emit });
+  const answers = `${identityOf(ner)}/${config.mentions}`;
+  const stop = async () => {
+    await Promise.all([images.stop(), nerModel.stop()]);
+    await host.stop();
+  };
+  try {
+    for (const window of encoder.encode(['warm', 'up']).windows) await nerModel.warmUp(window);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    models,
+    identity: identityOfModels(models),
+    images,
+    reader: repeats?.around(eachTime, () => `${answers}/${host.provider}`) ?? eachTime,
+    model: () => ({ family, bundle, version, provider: host.provider }),
+    stop,
+  };
+}
+
+/** For a model that reads no picture: none is fetched. */
+const unseeing: Images = {
+  look: async (photo) => ({ status: photo ? 'skipped' : 'none', cache: null }),
+  stop: async () => {},
+};
+
+function imageOptions({ config, allowFiles, anyWords }: Ground, { ner }: Models): ImagesOptions {
+  const words = (anyWords && config.ocr === 'on') || readsWords(ner, config);
+  return {
+    budgetMs: config.image_budget_ms,
+    maxBytes: config.image_max_bytes,
+    overload: config.image_overload,
+    maxWaiting: config.image_waiting,
+    lifetimes: { used: config.cache_ttl_seconds },
+    allowFiles,
+    ...(words && { words: { timeoutMs: config.image_ocr_timeout_ms } }),
+  };
+}
+
+/** Says of what a model does which bundle does it. */
+function splitByBundle(emit: Emit, bundle: string): Emit {
+  return (event) => {
+    if (event.type === 'queued') return emit({ ...event, bundle });
+    emit(event);
+    if (event.type === 'stage' && event.stage === 'inference') {
+      emit({ type: 'bundle_inference', bundle, seconds: event.seconds });
+    }
+  };
+}

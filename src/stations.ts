@@ -1,0 +1,126 @@
+import { cacheOf, originOf } from './adapters.js';
+import { type Clock, systemClock } from './clock.js';
+import type { Config } from './config/schema.js';
+import type { Images } from './image/look.js';
+import type { Cache, Origin } from './image/port.js';
+import { createDoor } from './inference/door.js';
+import type { InferenceHost } from './inference/port.js';
+import { identityOfModels, loadCanary, loadModels, type Models } from './models.js';
+import type { EntityRecord } from './ner/record.js';
+import { createPipeline } from './pipeline.js';
+import { createReloader, type Reloaded } from './serving/reload.js';
+import { createRoster, type Role, type Roster } from './serving/roster.js';
+import { type Ground, type ServedModel, serveModel } from './serving/served-model.js';
+import type { Process } from './stream/outcome.js';
+import type { Broker } from './stream/port.js';
+import type { Telemetry } from './telemetry/telemetry.js';
+import type { Reader } from './text/reader.js';
+import { createRepeats } from './text/repeats.js';
+
+/** Adapters in place of the real ones, for commands without a broker and for tests. */
+export interface Adapters {
+  readonly broker?: Broker;
+  readonly cache?: Cache;
+  readonly origin?: Origin;
+  /** Of the first model; one that is loaded later has a process of its own. */
+  readonly host?: InferenceHost;
+  readonly clock?: Clock;
+  /** Whether a tweet may name a picture of this machine by `file:`. @default false */
+  readonly allowFiles?: boolean;
+  /** Whether the words in pictures are read for every model, where `ocr` is `on`. @default only for those that ask */
+  readonly anyWords?: boolean;
+}
+
+/** The stations of the pipeline, warm, without a stream before or after them. What they say of a model is true until the next reload. */
+export interface Stations {
+  readonly process: Process;
+  readonly images: Images;
+  readonly reader: Reader;
+  readonly models: Models;
+  readonly model: () => EntityRecord['model'];
+  /** Null without a canary. */
+  readonly canary: () => EntityRecord['model'] | null;
+  /** Takes in what has changed in the folder of bundles. Never throws. */
+  reload(): Promise<Reloaded>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the cache, the origin and the models, and puts the stations together.
+ *
+ * @throws MnerError `bad_bundle`, `provider_unavailable`, `cache_unreachable`
+ */
+export async function openStations(config: Config, telemetry: Telemetry, adapters: Adapters = {}): Promise<Stations> {
+  const { emit } = telemetry;
+  const clock = adapters.clock ?? systemClock;
+  const wanted = await loadModels(config);
+  const tried = await loadCanary(config, wanted);
+  const cache = adapters.cache ?? cacheOf(config, emit);
+  const origin = adapters.origin ?? originOf(config, emit);
+  const { repeat_cache_bytes: maxBytes } = config;
+  const repeats = maxBytes === 0 ? null : createRepeats({ maxBytes, emit });
+  const { allowFiles = false, anyWords = false } = adapters;
+  const ground = { config, cache, origin, repeats, clock, emit, allowFiles, anyWords };
+  const serving: Promise<ServedModel>[] = [serveModel(wanted, ground, adapters.host)];
+  if (tried) serving.push(serveModel(tried, ground));
+  const opening = await Promise.allSettled([cache.connect(), ...serving]);
+  const failed = opening.find((one) => one.status === 'rejected');
+  const opened = (await Promise.allSettled(serving)).flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const [stable, canary = null] = opened;
+  if (failed || !stable) {
+    await Promise.all(opened.map((model) => model.stop()));
+    await Promise.all([origin.stop(), cache.stop()]);
+    throw failed?.reason;
+  }
+  return stationsOf(ground, createRoster(stable, canary, config.canary_share));
+}
+
+function stationsOf(ground: Ground, roster: Roster<ServedModel>): Stations {
+  const { config, cache, origin, clock, emit } = ground;
+  const tookOver = ({ models: { ner, vision }, model }: ServedModel) => {
+    for (const { manifest } of vision ? [ner, vision] : [ner])
+      emit({ type: 'model', bundle: manifest.name, version: manifest.version, provider: model().provider });
+  };
+  tookOver(roster.stable);
+  if (roster.canary) tookOver(roster.canary);
+  const load = async (role: Role) => {
+    const stable = await loadModels(config);
+    const models = role === 'stable' ? stable : ((await loadCanary(config, stable)) as Models);
+    return { identity: identityOfModels(models), open: () => serveModel(models, ground) };
+  };
+  const reloader = createReloader({ roster, load, tookOver, emit });
+  return {
+    process: createPipeline({
+      roster,
+      mentions: config.mentions,
+      door: createDoor({ capacity: WAITING_UNITS, patienceMs: config.replay_patience_ms, clock }),
+      priorityOf: (topic) => (topic === config.replay_topic ? 'replay' : 'live'),
+      eachMention: config.mentions_topic !== null,
+      clock,
+      emit,
+    }),
+    get images() {
+      return roster.stable.images;
+    },
+    get reader() {
+      return roster.stable.reader;
+    },
+    get models() {
+      return roster.stable.models;
+    },
+    model: () => roster.stable.model(),
+    canary: () => roster.canary?.model() ?? null,
+    reload: () => reloader.reload(),
+    async stop() {
+      await reloader.stop();
+      await Promise.all([roster.stable.stop(), roster.canary?.stop()]);
+      await Promise.all([origin.stop(), cache.stop()]);
+    },
+  };
+}
+
+/**
+ * Texts that wait for the model at once, in UTF-16 units: twice what all live records in process hold when each is a tweet of 280
+ * characters, and 70 MB of rows in the worst case.
+ */
+const WAITING_UNITS = 512 * 1024;
