@@ -55,8 +55,8 @@ export const ERRORS = {
   topic_missing: fatal(4, 'A topic does not exist.', 'Create it: `mner topics --create`.'),
   not_authorised: fatal(
     4,
-    'The broker refuses access.',
-    'Grant it the rights to read, write and describe its topics and its group.',
+    'The broker refuses access to a topic, a group or a transactional id.',
+    'Grant the right that the message names; `docs/security.md` lists them all.',
   ),
   authentication_failed: fatal(
     4,

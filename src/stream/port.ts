@@ -53,7 +53,10 @@ export interface GroupOffset {
 export interface Broker {
   /** Checks that a broker answers. @throws MnerError `broker_unreachable`, `tls_failed`, `authentication_failed` */
   connect(): Promise<void>;
-  /** Names of the existing topics among `names`, with their number of partitions. */
+  /**
+   * Names of the existing topics among `names`, with their number of partitions.
+   * @throws MnerError `not_authorised` for one that this user may not see, be it there or not
+   */
   partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** Creates what is missing; leaves what exists. Returns the names that it created. */
   createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;

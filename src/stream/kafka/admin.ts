@@ -3,13 +3,15 @@ import { delay } from '../../clock.js';
 import { MnerError } from '../../errors.js';
 import type { GroupOffset } from '../port.js';
 import { CONNECT_DEADLINE_MS, type KafkaCluster } from './client.js';
-import { wireError } from './errors.js';
+import { hasType, wireError } from './errors.js';
 import { untilPassed } from './passing.js';
+import { createRefusals } from './refusals.js';
 
 /** What of Kafka is asked and set beside reading and writing records. */
 export interface KafkaAdmin {
   /** @throws MnerError `broker_unreachable`, `tls_failed`, `authentication_failed` */
   connect(): Promise<void>;
+  /** Of those that exist. @throws MnerError `not_authorised` for one that this user may not see, be it there or not */
   partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
   createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
   offsets(topic: string, group: string): Promise<readonly GroupOffset[]>;
@@ -19,6 +21,7 @@ export interface KafkaAdmin {
 export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
   let connected: Promise<Admin> | undefined;
   let stopped = false;
+  const refusals = createRefusals();
 
   const connect = (): Promise<Admin> => {
     if (stopped) return Promise.reject(new MnerError('broker_unavailable', 'The connection to Kafka has been closed.'));
@@ -30,7 +33,7 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
   };
 
   const open = async (): Promise<Admin> => {
-    const admin = cluster.client().admin();
+    const admin = cluster.client({ refusals }).admin();
     const what = `Cannot reach Kafka at ${cluster.brokers}`;
     const stop = new AbortController();
     // kafkajs bounds a refused or silent connection, but not a server that accepts it and speaks another protocol.
@@ -55,7 +58,7 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
     try {
       return await question(admin);
     } catch (error) {
-      throw wireError(error, what);
+      throw wireError(refusals.explain(error), what);
     }
   };
 
@@ -73,10 +76,29 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
     }
   };
 
+  /**
+   * Why a topic is not listed: it does not exist, or this user may not see it, which Kafka tells only who asks by name. By a
+   * connection of its own: kafkajs answers nothing at all for a name that it has once known and the broker now refuses.
+   */
+  const refuseHidden = async (names: readonly string[]): Promise<void> => {
+    if (names.length === 0) return;
+    const admin = await open();
+    try {
+      for (const name of names) {
+        await admin.fetchTopicMetadata({ topics: [name] }).catch((error) => {
+          if (!hasType(error, ['UNKNOWN_TOPIC_OR_PARTITION'])) throw wireError(error, `Cannot see the topic ${name}`);
+        });
+      }
+    } finally {
+      admin.disconnect().catch(() => {});
+    }
+  };
+
   const partitions = (names: readonly string[]) =>
     ask('Cannot list the topics', async (admin) => {
       // By name, kafkajs answers nothing at all when one of the topics is missing; so all are listed first.
       const existing = new Set(await admin.listTopics());
+      await refuseHidden(names.filter((name) => !existing.has(name)));
       const found = new Map<string, number>();
       for (const name of names.filter((name) => existing.has(name))) {
         const { topics } = await admin.fetchTopicMetadata({ topics: [name] });
@@ -107,7 +129,7 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
       return created;
     },
     offsets: (topic, group) =>
-      ask(`Cannot read the offsets of ${topic}`, async (admin) => {
+      ask(`Cannot read the offsets of ${topic} in the group ${group}`, async (admin) => {
         const [ends, commits] = [
           await admin.fetchTopicOffsets(topic),
           await untilPassed(

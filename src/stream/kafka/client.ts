@@ -6,6 +6,7 @@ import { type Emit, silent } from '../../telemetry/events.js';
 import { bearer } from './bearer.js';
 import type { Compression } from './codecs.js';
 import { Kafka, logLevel } from './kafkajs.js';
+import type { Refusals } from './refusals.js';
 
 export interface KafkaOptions {
   /** `host:port` of any brokers of the cluster. */
@@ -44,9 +45,10 @@ export interface KafkaCluster {
    * A client of its own for each consumer, producer and admin: kafkajs keeps one table of committed offsets for each
    * client and group, and two consumers of a group in one process would wipe each other's.
    *
-   * @param retry how its connections and coordinators are tried again @default few and slow attempts
+   * @param settings.retry how its connections and coordinators are tried again. @default few and slow attempts
+   * @param settings.refusals hears its log. @default nobody
    */
-  client(retry?: RetryOptions): KafkaClient;
+  client(settings?: { readonly retry?: RetryOptions; readonly refusals?: Refusals }): KafkaClient;
 }
 
 export function kafkaCluster(options: KafkaOptions): KafkaCluster {
@@ -59,7 +61,7 @@ export function kafkaCluster(options: KafkaOptions): KafkaCluster {
     compression,
     clock,
     emit,
-    client: (retry) =>
+    client: ({ retry, refusals } = {}) =>
       new Kafka({
         brokers: [...brokers],
         clientId,
@@ -81,7 +83,10 @@ export function kafkaCluster(options: KafkaOptions): KafkaCluster {
         },
         socketFactory: socketsWith(options.tls),
         logLevel: logLevel.WARN,
-        logCreator: () => log,
+        logCreator: () => (entry) => {
+          refusals?.hear(entry);
+          log(entry);
+        },
       }),
   };
 }

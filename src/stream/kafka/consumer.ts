@@ -7,6 +7,7 @@ import type { KafkaCluster } from './client.js';
 import { isWireError, wireError } from './errors.js';
 import { createPositions } from './positions.js';
 import { fromMessage } from './records.js';
+import { createRefusals } from './refusals.js';
 
 /** Between two attempts of ours to bring back a consumer that kafkajs has given up, in milliseconds. */
 const REVIVE_MS = 1000;
@@ -25,6 +26,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   const { topics, group, from = 'earliest', sessionTimeoutMs = 30_000, maxBytesPerPartition = 1_048_576 } = options;
   const positions = createPositions();
   const ending = new AbortController();
+  const refusals = createRefusals();
   let consumer: KafkaConsumer | undefined;
   let stopping: Promise<void> | undefined;
   let first: PromiseWithResolvers | undefined;
@@ -48,7 +50,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     const started = first;
     await requireTopics();
     if (ending.signal.aborted) return;
-    consumer = cluster.client().consumer({
+    consumer = cluster.client({ refusals }).consumer({
       groupId: group,
       sessionTimeout: sessionTimeoutMs,
       // How long the others wait for one that is slow to join again; more than its session would be pointless.
@@ -88,7 +90,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     const missing = topics.filter((topic) => !existing.has(topic));
     if (missing.length === 0) return;
     const names = missing.join(', ');
-    throw new MnerError('topic_missing', `The input topic ${names} does not exist, or this user may not see it.`);
+    throw new MnerError('topic_missing', `The input topic ${names} does not exist.`);
   };
 
   const run = (member: KafkaConsumer, handlers: ConsumerHandlers): void => {
@@ -166,14 +168,15 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
    * kafkajs has stopped for good. It does so for everything that it calls not retriable, among it a cluster without a
    * coordinator, as every cluster is while its brokers restart; those we bring back, the rest is for the worker to end.
    */
-  const crashed = (member: KafkaConsumer, handlers: ConsumerHandlers, cause: unknown): void => {
+  const crashed = (member: KafkaConsumer, handlers: ConsumerHandlers, thrown: unknown): void => {
+    const cause = refusals.explain(thrown);
     joining.resolve();
     if (ending.signal.aborted) {
       first?.resolve();
       return;
     }
     const error = isWireError(cause)
-      ? wireError(cause, 'The Kafka consumer stopped')
+      ? wireError(cause, `The consumer of ${topics.join(', ')} in the group ${group} stopped`)
       : new MnerError('consumer_crashed', `The Kafka consumer stopped for good: ${asMnerError(cause).message}`, {
           cause,
         });
@@ -273,7 +276,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   };
 
   const commit = async (offsets: readonly CommitOffset[]): Promise<void> => {
-    const what = 'Cannot commit';
+    const what = `Cannot commit for the group ${group}`;
     if (!consumer || !joined || ending.signal.aborted)
       throw new MnerError('broker_unavailable', `${what}: this worker is not in its group now.`);
     try {

@@ -36,10 +36,19 @@ function mnerErrorIn(error: unknown): MnerError | undefined {
   return undefined;
 }
 
+const RIGHTS: Readonly<Record<string, string>> = {
+  TOPIC_AUTHORIZATION_FAILED: 'this user lacks the right to it',
+  GROUP_AUTHORIZATION_FAILED: 'this user lacks the right to read in the group',
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'this user lacks the right to write with the transactional id',
+  CLUSTER_AUTHORIZATION_FAILED: 'this user lacks the right to it',
+};
+
 /** In words of ours where kafkajs's do not say what to do. */
 function reasonOf({ name, type, code, message }: Cause, first: boolean): string | undefined {
   if (name === 'KafkaJSSASLAuthenticationError')
     return `it refuses the login: ${message.replace(/^SASL .*? authentication failed: (Authentication failed: )?/, '')}`;
+  const right = type === undefined ? undefined : RIGHTS[type];
+  if (right !== undefined) return right;
   if (!first) return undefined;
   if (type === 'ILLEGAL_SASL_STATE')
     return 'it takes no login here; `kafka_sasl_mechanism` must be unset, or the port another';
@@ -64,6 +73,11 @@ export function isWireError(error: unknown): boolean {
 /** Whether the broker's answer was one of these, by kafkajs's names for them. */
 export function hasType(error: unknown, types: readonly string[]): boolean {
   return causesOf(error).some(({ type }) => type !== undefined && types.includes(type));
+}
+
+/** Whether kafkajs has thrown an error of this name, or wrapped one. */
+export function hasName(error: unknown, name: string): boolean {
+  return causesOf(error).some((cause) => cause.name === name);
 }
 
 interface Cause {

@@ -7,6 +7,7 @@ import { wireError } from './errors.js';
 import { untilPassed } from './passing.js';
 import { EVERY_PRODUCER } from './producer.js';
 import { toMessage } from './records.js';
+import { createRefusals } from './refusals.js';
 
 /**
  * Many and short: CONCURRENT_TRANSACTIONS follows every commit for a few milliseconds, and kafkajs's own 300 ms would allow
@@ -34,7 +35,8 @@ export async function kafkaTransactions(
 ): Promise<TransactionalProducer> {
   const { clock } = cluster;
   const compression = compressionType(cluster.compression);
-  const producer: KafkaProducer = cluster.client(RETRY).producer({
+  const refusals = createRefusals();
+  const producer: KafkaProducer = cluster.client({ retry: RETRY, refusals }).producer({
     transactionalId: id,
     transactionTimeout: timeoutMs,
     maxInFlightRequests: 1,
@@ -58,7 +60,7 @@ export async function kafkaTransactions(
     try {
       await work(transaction);
     } catch (error) {
-      throw wireError(error, what);
+      throw wireError(refusals.explain(error), what);
     }
   };
 
@@ -69,7 +71,7 @@ export async function kafkaTransactions(
       try {
         transaction = await producer.transaction();
       } catch (error) {
-        throw wireError(error, what);
+        throw wireError(refusals.explain(error), what);
       }
     },
     async send(to, records) {
@@ -80,7 +82,7 @@ export async function kafkaTransactions(
       });
     },
     sendOffsets: (group, offsets) =>
-      step('Cannot commit offsets in a transaction', (open) => {
+      step(`Cannot commit for the group ${group} in a transaction`, (open) => {
         const topics = [...new Set(offsets.map(({ topic }) => topic))].map((name) => ({
           topic: name,
           partitions: offsets

@@ -16,12 +16,8 @@ describe('what kafkajs throws', () => {
     ['MESSAGE_TOO_LARGE', 'output_too_large'],
     ['RECORD_LIST_TOO_LARGE', 'output_too_large'],
     ['UNKNOWN_TOPIC_OR_PARTITION', 'topic_missing'],
-    ['TOPIC_AUTHORIZATION_FAILED', 'not_authorised'],
-    ['GROUP_AUTHORIZATION_FAILED', 'not_authorised'],
-    ['CLUSTER_AUTHORIZATION_FAILED', 'not_authorised'],
     ['SASL_AUTHENTICATION_FAILED', 'authentication_failed'],
     ['UNSUPPORTED_SASL_MECHANISM', 'authentication_failed'],
-    ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'not_authorised'],
     ['INVALID_PRODUCER_EPOCH', 'producer_fenced'],
     ['INVALID_TRANSACTION_TIMEOUT', 'bad_config'],
     ['CONCURRENT_TRANSACTIONS', 'broker_unavailable'],
@@ -32,6 +28,18 @@ describe('what kafkajs throws', () => {
     expect(wireError(inner, 'Cannot write')).toMatchObject({ code, message: 'Cannot write: It broke.' });
     const retried = thrown('KafkaJSNumberOfRetriesExceeded', { cause: inner });
     expect(wireError(retried, 'Cannot write').code).toBe(code);
+  });
+
+  it.each([
+    ['TOPIC_AUTHORIZATION_FAILED', 'this user lacks the right to it'],
+    ['GROUP_AUTHORIZATION_FAILED', 'this user lacks the right to read in the group'],
+    ['CLUSTER_AUTHORIZATION_FAILED', 'this user lacks the right to it'],
+    ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'this user lacks the right to write with the transactional id'],
+  ])('with type %s says in our words what is missing', (type, said) => {
+    expect(wireError(thrown('KafkaJSProtocolError', { type }), 'Cannot read in the group mner')).toMatchObject({
+      code: 'not_authorised',
+      message: `Cannot read in the group mner: ${said}.`,
+    });
   });
 
   it('has the code of the first of several', () => {
