@@ -34,11 +34,12 @@ const child = spawn(
   {
     cwd: ROOT,
     env: { ...process.env, ...settings, TMPDIR: scratch },
-    // The third is stderr of our own, for the lines that the soak writes past the test runner.
+    // A group of its own, so that the workers end with it.
+    detached: true,
     stdio: ['ignore', 'inherit', 'inherit'],
   },
 );
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.kill(-child.pid, 'SIGKILL'));
 const code = await new Promise((done) => child.once('close', (status) => done(status ?? 1)));
 const counts = countsOf(code);
 rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });

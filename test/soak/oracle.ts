@@ -36,7 +36,7 @@ export interface Verdict {
 export function judge(
   inputs: readonly Seen[],
   outcomes: readonly Seen[],
-  deserved: (id: string) => Deserved | undefined,
+  deserved: (id: string) => Deserved | string | undefined,
 ): Verdict {
   const byPlace = new Map(inputs.map((input) => [placeOf(input.partition, input.offset), input]));
   const done = new Set<string>();

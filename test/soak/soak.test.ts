@@ -41,7 +41,7 @@ describe.runIf(minutes > 0)(`a soak, ${delivery}`, () => {
         rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
       }
     },
-    (minutes + 20) * 60_000,
+    (2 * minutes + 20) * 60_000,
   );
 
   it('strikes, and has something to lose', () => {

@@ -42,8 +42,8 @@ export interface Soaked {
 const TICK_MS = 500;
 const PROGRESS_MS = 30_000;
 const SAMPLE_MS = 10_000;
-/** How long the backlog, and then a canary, may take once everything is whole; a busy machine is slow. */
-const PATIENCE_MS = 180_000;
+/** How long nothing may move once everything is whole; the session's time-out and a busy machine have room in it. */
+const PATIENCE_MS = 60_000;
 /** The workers' group. */
 const GROUP = 'soak';
 
@@ -172,22 +172,28 @@ function startFeeding(producer: Producer, arena: Arena, seed: number, rate: numb
 }
 
 async function progress(broker: Broker, { topics }: Arena): Promise<number> {
-  const offsets = await broker.offsets(topics.input, GROUP);
+  return committedOf(await broker.offsets(topics.input, GROUP));
+}
+
+function committedOf(offsets: Awaited<ReturnType<Broker['offsets']>>): number {
   return offsets.reduce((sum, { committed }) => sum + Number(committed ?? 0n), 0);
 }
 
-/** Waits until everything is committed, then the same for a canary. What was not in time. */
+/** Waits until everything is committed, then the same for a canary. What stood still. */
 async function settle(broker: Broker, arena: Arena, feeder: Feeder, say: (line: string) => void): Promise<string[]> {
   for (const what of ['the backlog', 'the canary']) {
     const began = performance.now();
     if (what === 'the canary') await feeder.canary();
+    let [last, movedAt] = [-1, began];
     for (;;) {
       const offsets = await broker.offsets(arena.topics.input, GROUP).catch(() => []);
       const behind = offsets.filter(({ end, committed }) => (committed ?? 0n) < end);
       if (offsets.length > 0 && behind.length === 0) break;
-      if (performance.now() - began > PATIENCE_MS)
+      const done = committedOf(offsets);
+      if (done > last) [last, movedAt] = [done, performance.now()];
+      if (performance.now() - movedAt > PATIENCE_MS)
         return behind.map(
-          ({ partition, end, committed }) => `${what}: partition ${partition} at ${committed} of ${end}`,
+          ({ partition, end, committed }) => `${what}: partition ${partition} stands at ${committed} of ${end}`,
         );
       await sleep(200);
     }
