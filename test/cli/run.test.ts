@@ -10,13 +10,14 @@ import { kafkaBroker } from '#mner/stream/kafka/broker.js';
 import type { Broker } from '#mner/stream/port.js';
 import { plain, RED } from '../image/pictures.js';
 import { inbox } from '../stream/inbox.js';
+import { seen } from '../support/seen.js';
 import { BROKERS, NO_SERVERS, TINY_BUNDLES, TINY_WITH_SERVERS } from '../support/servers.js';
 import { mner, startWorker, type WorkerProcess } from '../support/worker-process.js';
 import { childrenOf, gone } from './processes.js';
 
 const NOBODY = '127.0.0.1:1';
 /** A start that cannot succeed has ended by then, in milliseconds, also on a busy machine. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 45_000;
 
 describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence${NO_SERVERS}`, () => {
   let folder: string;
@@ -54,7 +55,7 @@ describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence
 
   it.concurrent.for<Case>([
     [
-      'a missing topic',
+      'fault 17: topics that are missing at the start',
       4,
       /topics nowhere-in, nowhere-out, nowhere-dead do not exist; `mner topics --create`/,
       none,
@@ -87,35 +88,35 @@ describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence
       () => ({ ...existing(), MNER_BUNDLE: 'nosuch' }),
     ],
     [
-      'an unknown key in the file',
+      'fault 50: an unknown key in the file',
       2,
       /inptu_topic in .*unknown\.yaml is unknown; did you mean input_topic\?/,
       () => ['--config', join(folder, 'unknown.yaml')],
       empty,
     ],
     [
-      'an unknown variable',
+      'fault 50: an unknown variable',
       2,
       /variable MNER_INPTU_TOPIC is unknown; did you mean MNER_INPUT_TOPIC\?/,
       none,
       () => ({ MNER_INPTU_TOPIC: 'x' }),
     ],
     [
-      'an unknown flag',
+      'fault 50: an unknown flag',
       2,
       /flag --inptu-topic is unknown; did you mean --input-topic\?/,
       () => ['--inptu-topic=x'],
       empty,
     ],
     [
-      'a bad value',
+      'fault 50: a bad value',
       2,
       /MNER_HTTP_PORT is "banana", but must be a whole number from 0 to 65535/,
       none,
       () => ({ MNER_HTTP_PORT: 'banana' }),
     ],
     [
-      'a configuration file that is missing',
+      'fault 50: a configuration file that is missing',
       2,
       /configuration file nowhere\.yaml cannot be read: it does not exist/,
       () => ['--config', 'nowhere.yaml'],
@@ -129,20 +130,20 @@ describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence
       () => ({ MNER_HTTP_PORT: port() }),
     ],
     [
-      'exactly_once with transactions that outlast a session',
+      'fault 50: exactly_once with transactions that outlast a session',
       2,
       /transaction_timeout_ms \(40000\) must be less than session_timeout_ms \(30000\), since /,
       none,
       () => ({ MNER_DELIVERY: 'exactly_once', MNER_TRANSACTION_TIMEOUT_MS: '40000' }),
     ],
     [
-      'a secret whose file is missing',
+      'fault 50: a secret whose file is missing',
       2,
       /MNER_REDIS_URL_FILE/,
       none,
       () => ({ MNER_REDIS_URL: '', MNER_REDIS_URL_FILE: '/nowhere/redis' }),
     ],
-  ])('%s: exit code %i', { timeout: 60_000 }, async ([, code, says, args, env], { expect }) => {
+  ])('%s: exit code %i', { timeout: 60_000 }, async ([what, code, says, args, env], { expect, task }) => {
     const began = performance.now();
     const ended = await mner(['run', ...args()], { env: { ...TINY_WITH_SERVERS, MNER_HTTP_PORT: '0', ...env() } });
     expect(performance.now() - began).toBeLessThan(PATIENCE_MS);
@@ -153,6 +154,7 @@ describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence
     expect(sentences[0]).toMatch(says);
     expect(ended.stderr).not.toMatch(/^ {4}at /m);
     expect(ended.stderr).not.toContain('hunter2');
+    seen(task, `${what.replace(/^fault \d+: /, '')}: exit code ${code}, one sentence that names it`);
   });
 });
 

@@ -8,6 +8,7 @@ import { kafkaBroker } from '#mner/stream/kafka/broker.js';
 import type { Broker, Headers, InputRecord } from '#mner/stream/port.js';
 import { plain, RED } from '../image/pictures.js';
 import { type Inbox, inbox } from '../stream/inbox.js';
+import { seen } from '../support/seen.js';
 import { BROKERS, NO_SERVERS, TINY_WITH_SERVERS } from '../support/servers.js';
 import { startWorker, type WorkerProcess } from '../support/worker-process.js';
 
@@ -16,24 +17,34 @@ const OUTPUT_PARTITIONS = 2;
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN = '00f067aa0ba902b7';
 
-/** Records that become dead letters: their bytes and the code that each must get. */
-const REFUSED: readonly (readonly [what: string, code: string, value: Buffer])[] = [
-  ['malformed JSON', 'bad_json', Buffer.from('{"id":"1","text":"Kobe')],
-  ['no JSON at all', 'bad_json', Buffer.from('Kobe Bryant')],
-  ['nothing, not even null', 'bad_json', Buffer.alloc(0)],
-  ['broken UTF-8', 'bad_utf8', Buffer.concat([Buffer.from('{"id":"1","text":"'), Buffer.from([0xc3, 0x28, 0xff])])],
-  ['no text', 'no_text', tweet({ id: '1' })],
-  ['a text that is no string', 'no_text', tweet({ id: '1', text: 7 })],
-  ['no id', 'no_id', tweet({ text: 'Kobe Bryant' })],
-  ['100,000 characters', 'text_too_long', tweet({ id: '1', text: 'Kobe '.repeat(20_000) })],
-  ['an unknown shape', 'unknown_shape', tweet({ user: { name: 'Kobe' } })],
-  ['a list of tweets', 'unknown_shape', tweet([{ id: '1', text: 'Kobe' }])],
-  ['a tweet inside __proto__', 'unknown_shape', Buffer.from('{"__proto__":{"id":"1","text":"Kobe Bryant"}}')],
+/** Records that become dead letters: their row among the faults, their bytes, and the code that each must get. */
+const REFUSED: readonly (readonly [row: number, what: string, code: string, value: Buffer])[] = [
+  [22, 'malformed JSON', 'bad_json', Buffer.from('{"id":"1","text":"Kobe')],
+  [22, 'no JSON at all', 'bad_json', Buffer.from('Kobe Bryant')],
+  [22, 'nothing, not even null', 'bad_json', Buffer.alloc(0)],
+  [22, 'broken UTF-8', 'bad_utf8', Buffer.concat([Buffer.from('{"id":"1","text":"'), Buffer.from([0xc3, 0x28, 0xff])])],
+  [22, 'no text', 'no_text', tweet({ id: '1' })],
+  [22, 'a text that is no string', 'no_text', tweet({ id: '1', text: 7 })],
+  [22, 'no id', 'no_id', tweet({ text: 'Kobe Bryant' })],
+  [23, '100,000 characters', 'text_too_long', tweet({ id: '1', text: 'Kobe '.repeat(20_000) })],
+  [22, 'an unknown shape', 'unknown_shape', tweet({ user: { name: 'Kobe' } })],
+  [22, 'a list of tweets', 'unknown_shape', tweet([{ id: '1', text: 'Kobe' }])],
+  [24, 'a tweet inside __proto__', 'unknown_shape', Buffer.from('{"__proto__":{"id":"1","text":"Kobe Bryant"}}')],
   [
+    24,
     '10,000-deep nesting',
     'too_deep',
     Buffer.from(`{"id":"1","text":"a","x":${'['.repeat(10_000)}${']'.repeat(10_000)}}`),
   ],
+];
+
+/** Each names somebody, so that there are spans to look at; a lone surrogate is as much a code point as any. */
+const ODD_TEXTS: readonly (readonly [what: string, text: string])[] = [
+  ['emoji', '🎉🎉 Kobe Bryant 👨‍👩‍👧‍👦 met 🏳️‍🌈 Serena Williams in 🇩🇪 Berlin 😹'],
+  ['control characters', 'Kobe\u0000 Bryant\u0007 in\u001b[31m Los\u0085 Angeles\u007f, said\u0001 Serena Williams'],
+  ['marks without width', '\u202eKobe\u200b Bryant\u200d in \ufeffLos\u00ad Angeles\u2066 with Serena\u0301 Williams'],
+  ['half a surrogate pair', 'Kobe Bryant \ud83d in Los \udc00 Angeles with Serena Williams\ud800'],
+  ['the longest text that a tweet may have', `${'Kobe Bryant in Los Angeles 🎉 '.repeat(860)}Kobe`],
 ];
 
 describe.skipIf(NO_SERVERS)(`bad input, through Kafka and a worker${NO_SERVERS}`, () => {
@@ -116,34 +127,38 @@ describe.skipIf(NO_SERVERS)(`bad input, through Kafka and a worker${NO_SERVERS}`
     return hits[0] as (typeof hits)[0];
   }
 
-  it.each(REFUSED)('%s is a dead letter with code %s, and the next tweet is processed', async (_what, code, value) => {
-    const key = Buffer.from([0, 1, 0xff]);
-    const headers: Headers = [
-      ['x-own', Buffer.from([0xde, 0xad])],
-      ['x-own', Buffer.from('twice')],
-      ['traceparent', Buffer.from(`00-${TRACE}-${SPAN}-01`)],
-    ];
-    const { partition, found, box } = await send(value, { key, headers });
-    expect(box).toBe(boxes.dead);
-    expect(found.value).toEqual(value);
-    expect(found.key).toEqual(key);
-    expect(found.headers.slice(0, 3)).toEqual(headers);
-    const own = Object.fromEntries(
-      found.headers.filter(([name]) => name.startsWith('mner-')).map(([name, bytes]) => [name, bytes.toString()]),
-    );
-    expect(own).toEqual({
-      'mner-error-code': code,
-      'mner-error-class': 'poison',
-      'mner-error-message': expect.stringMatching(/^[A-Z][^\n]*\.$/),
-      'mner-source-topic': topics.input,
-      'mner-source-partition': String(partition),
-      'mner-source-offset': expect.stringMatching(/^\d+$/),
-      'mner-source-timestamp': expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
-      'mner-attempts': '1',
-    });
-    // The text of a tweet never enters an error.
-    expect(own['mner-error-message']).not.toMatch(/kobe/i);
-  });
+  it.for(REFUSED)(
+    'fault %i: %s is a dead letter with code %s, and the next tweet is processed',
+    async ([, what, code, value], { task }) => {
+      const key = Buffer.from([0, 1, 0xff]);
+      const headers: Headers = [
+        ['x-own', Buffer.from([0xde, 0xad])],
+        ['x-own', Buffer.from('twice')],
+        ['traceparent', Buffer.from(`00-${TRACE}-${SPAN}-01`)],
+      ];
+      const { partition, found, box } = await send(value, { key, headers });
+      expect(box).toBe(boxes.dead);
+      expect(found.value).toEqual(value);
+      expect(found.key).toEqual(key);
+      expect(found.headers.slice(0, 3)).toEqual(headers);
+      const own = Object.fromEntries(
+        found.headers.filter(([name]) => name.startsWith('mner-')).map(([name, bytes]) => [name, bytes.toString()]),
+      );
+      expect(own).toEqual({
+        'mner-error-code': code,
+        'mner-error-class': 'poison',
+        'mner-error-message': expect.stringMatching(/^[A-Z][^\n]*\.$/),
+        'mner-source-topic': topics.input,
+        'mner-source-partition': String(partition),
+        'mner-source-offset': expect.stringMatching(/^\d+$/),
+        'mner-source-timestamp': expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+        'mner-attempts': '1',
+      });
+      // The text of a tweet never enters an error.
+      expect(own['mner-error-message']).not.toMatch(/kobe/i);
+      seen(task, `${what}: ${code}`);
+    },
+  );
 
   it('a record that was a dead letter before counts its attempts on', async () => {
     const { found } = await send(Buffer.from('{'), { headers: [['mner-attempts', Buffer.from('2')]] });
@@ -162,23 +177,39 @@ describe.skipIf(NO_SERVERS)(`bad input, through Kafka and a worker${NO_SERVERS}`
     expect(found.key).toEqual(Buffer.from('large'));
   });
 
-  it('a tombstone gives a tombstone', async () => {
+  it('fault 23: a tombstone gives a tombstone', async ({ task }) => {
     const { found, box } = await send(null, { key: Buffer.from('gone') });
     expect(box).toBe(boxes.output);
     expect(found.value).toBeNull();
     expect(found.key).toEqual(Buffer.from('gone'));
     expect(headerText(found.headers, 'mner-schema')).toBe('tweet-entities/1');
+    seen(task, 'tombstone: a tombstone');
   });
 
-  it('an empty text gives an output without entities', async () => {
+  it('fault 23: an empty text gives an output without entities', async ({ task }) => {
     const record = recordOf((await send(tweet({ id: 'empty', text: '' }))).found);
     expect(record).toMatchObject({ tweet_id: 'empty', text_length: 0, entities: [], image: { status: 'none' } });
+    seen(task, 'empty text: no entities');
   });
 
-  it('__proto__ beside a tweet is data like any other', async () => {
+  it.for(ODD_TEXTS)('fault 23: the spans of a text with %s are those of the input', async ([what, text], { task }) => {
+    const record = recordOf((await send(tweet({ id: 'odd', text }))).found) as EntityRecord;
+    expect(entityRecordSchema.safeParse(record).success).toBe(true);
+    const points = [...text];
+    expect(record.text_length).toBe(points.length);
+    expect(record.entities.length).toBeGreaterThan(0);
+    for (const entity of record.entities) {
+      expect(text.slice(...entity.utf16)).toBe(entity.text);
+      expect(points.slice(entity.start, entity.end).join('')).toBe(entity.text);
+    }
+    seen(task, `${what}: ${record.entities.length} spans exact`);
+  });
+
+  it('fault 24: __proto__ beside a tweet is data like any other', async ({ task }) => {
     const value = Buffer.from('{"__proto__":{"text":"no","id":"no"},"id":"proto","text":"Kobe Bryant"}');
     const record = recordOf((await send(value)).found);
     expect(record).toMatchObject({ tweet_id: 'proto', text_length: 11 });
+    seen(task, '__proto__ beside a tweet: read as if it were not there');
   });
 
   it.each([
@@ -274,7 +305,7 @@ describe.skipIf(NO_SERVERS)(`bad input, through Kafka and a worker${NO_SERVERS}`
     const dead: Record<string, number> = Object.fromEntries(
       [...metrics.matchAll(/^mner_dead_letters_total\{code="(\w+)"\} (\d+)/gm)].map(([, code, n]) => [code, Number(n)]),
     );
-    for (const code of new Set(REFUSED.map(([, code]) => code))) expect(dead[code]).toBeGreaterThan(0);
+    for (const code of new Set(REFUSED.map(([, , code]) => code))) expect(dead[code]).toBeGreaterThan(0);
     expect(Object.values(dead).reduce((sum, n) => sum + n, 0)).toBe(boxes.dead.records.all.length);
     expect(`${metrics}${worker.log()}`).not.toMatch(/kobe|bryant|serena/i);
   });

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { manualClock } from '#mner/clock.js';
 import { createDecoder, type DecoderOptions, type ProcessDecoder } from '#mner/image/decode.js';
 import type { Event } from '#mner/telemetry/events.js';
+import { seen } from '../support/seen.js';
 import { decoderConformance } from './decoder-conformance.js';
 import { quarters } from './pictures.js';
 
@@ -31,25 +32,32 @@ function fault(what: string): Buffer {
 const picture = () => quarters().png().toBuffer();
 
 describe('a picture that hurts its decoder', () => {
-  it.each([
+  it.for([
     ['crashes', 'die', ['crashed', 'crashed'], 'the decoder crashes on it'],
     ['spins', 'spin', ['timed_out'], 'decoding it takes more than 3000 ms'],
     ['gives nonsense', 'lie', ['crashed', 'crashed'], 'the decoder crashes on it'],
-  ])('%s: it alone is unreadable, its neighbours are decoded', async (_, what, expected, detail) => {
-    const { decoder, ends } = make({ program: FAULTS, timeoutMs: 3000 });
-    const all = ['a', 'b', what, 'c', 'd', 'e'].map((name) => decoder.decode(fault(name)));
-    const [a, b, bad, ...rest] = await Promise.all(all);
-    expect(bad).toEqual({ status: 'unreadable', detail });
-    expect([a, b, ...rest].map((decoded) => decoded?.status)).toEqual(Array(5).fill('ok'));
-    expect(ends()).toEqual(expected);
-  });
+  ] as const)(
+    'fault 45: %s: it alone is unreadable, its neighbours are decoded',
+    async ([does, what, expected, detail], { task }) => {
+      const { decoder, ends } = make({ program: FAULTS, timeoutMs: 3000 });
+      const all = ['a', 'b', what, 'c', 'd', 'e'].map((name) => decoder.decode(fault(name)));
+      const [a, b, bad, ...rest] = await Promise.all(all);
+      expect(bad).toEqual({ status: 'unreadable', detail });
+      expect([a, b, ...rest].map((decoded) => decoded?.status)).toEqual(Array(5).fill('ok'));
+      expect(ends()).toEqual(expected);
+      seen(task, `one that ${does}: ${ends().length} processes ended, its 5 neighbours decoded`);
+    },
+  );
 
-  it('eats memory: it is unreadable, whoever stops it first, and its neighbours are decoded', async () => {
+  it('fault 45: eats memory: it is unreadable, whoever stops it first, and its neighbours are decoded', async ({
+    task,
+  }) => {
     const { decoder } = make({ program: FAULTS, maxMemoryBytes: 200 * 2 ** 20 });
     const [bad, good] = await Promise.all([decoder.decode(fault('eat')), decoder.decode(fault('a'))]);
     expect(bad?.status).toBe('unreadable');
     expect(good?.status).toBe('ok');
     expect((await decoder.decode(fault('b'))).status).toBe('ok');
+    seen(task, 'one that eats memory: stopped at 200 MiB, its neighbour decoded');
   });
 
   it('says more than it was asked: its process is not used again', async () => {

@@ -15,6 +15,7 @@ import { memoryOrigin } from '#mner/image/fetch/memory.js';
 import { createImages, type ImagesOptions } from '#mner/image/look.js';
 import type { Look } from '#mner/image/port.js';
 import { type Emit, type Event, silent } from '#mner/telemetry/events.js';
+import { seen } from '../support/seen.js';
 import { answer, evilServer } from './evil-server.js';
 import { quarters } from './pictures.js';
 import { type Servers, servers } from './redis-servers.js';
@@ -74,7 +75,7 @@ describe.skipIf(!here)('two workers at one Redis and one origin (skipped without
     return { host: server.host, url: `http://${server.host}/hot.jpg`, asked };
   };
 
-  it('a thousand tweets with one picture, cold, are one fetch', async () => {
+  it('fault 37: a thousand tweets with one picture, cold and after a flush, are one fetch', async ({ task }) => {
     const { host: place, url, asked } = await pictures();
     const workers = await Promise.all([worker(place), worker(place)]);
     const looks = await Promise.all(Array.from({ length: 1_000 }, (_, at) => workers[at % 2]?.look({ url }, signal)));
@@ -87,16 +88,17 @@ describe.skipIf(!here)('two workers at one Redis and one origin (skipped without
     const others = await Promise.all([worker(place), worker(place)]);
     await Promise.all(Array.from({ length: 1_000 }, (_, at) => others[at % 2]?.look({ url }, signal)));
     expect(asked).toHaveLength(2);
+    seen(task, '1000 tweets at two workers with one cold picture: 1 fetch; after a flush: 1 fetch');
   });
 
-  it.each([
+  it.for([
     ['corrupt', (good: Buffer) => Buffer.concat([good.subarray(0, 100), Buffer.from('x'), good.subarray(101)])],
     ['truncated', (good: Buffer) => good.subarray(0, 5_000)],
     ['of an older layout', (good: Buffer) => Buffer.concat([Buffer.from([0]), good.subarray(1)])],
     ['of another vision bundle', () => createCodec({ ...TINY, version: 'vision 0.9' }).encode({ status: 'not_found' })],
     ['written by another program', () => Buffer.from('{"features":[]}')],
     ['empty', () => Buffer.alloc(0)],
-  ])('a value that is %s is a miss, replaced and counted', async (_, spoil) => {
+  ] as const)('fault 36: a value that is %s is a miss, replaced and counted', async ([what, spoil], { task }) => {
     const { host: place, url, asked } = await pictures();
     const key = urlKey(new URL(url), TINY.version);
     const admin = new Redis(redisUrl);
@@ -115,6 +117,7 @@ describe.skipIf(!here)('two workers at one Redis and one origin (skipped without
     expect(await admin.getBuffer(key)).toEqual(good);
     expect(asked).toHaveLength(2);
     expect(await (await worker(place)).look({ url }, signal)).toMatchObject({ status: 'used', cache: 'hit' });
+    seen(task, `${what}: a miss, replaced`);
   });
 
   it('a picture that is not there is asked for once, too', async () => {
@@ -127,7 +130,7 @@ describe.skipIf(!here)('two workers at one Redis and one origin (skipped without
     expect(asked).toHaveLength(1);
   });
 
-  it('a holder that is killed has exactly one successor', async () => {
+  it('fault 38: a holder that is killed has exactly one successor', async ({ task }) => {
     const { host: place, url, asked } = await pictures();
     const key = urlKey(new URL(url), TINY.version);
     const script = `
@@ -150,6 +153,7 @@ describe.skipIf(!here)('two workers at one Redis and one origin (skipped without
     );
     expect(statuses(looks)).toEqual({ used: 100 });
     expect(asked).toHaveLength(1);
+    seen(task, 'kill -9 of the holder: 100 waiting tweets at two workers, 1 fetch');
   });
 
   it('who waits for a holder that is slower than its budget goes on as text, and says so', async () => {

@@ -6,6 +6,7 @@ import { redisCache } from '#mner/image/cache/redis.js';
 import { redisHealth, type Work } from '#mner/image/cache/redis-health.js';
 import type { Cache } from '#mner/image/port.js';
 import type { LocalRedis } from '#mner/local/redis.js';
+import { seen } from '../../support/seen.js';
 import { LEAST_RIGHTS, listener, servers } from '../redis-servers.js';
 
 const here = process.env.MNER_TEST_REDIS_URL !== undefined;
@@ -32,7 +33,9 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     return { cache, admin, ...heard };
   };
 
-  it('since it is full: reads go on, writes and leases are skipped and counted, and it comes back by itself', async () => {
+  it('fault 35: since it is full: reads go on, writes and leases are skipped and counted, and it comes back by itself', async ({
+    task,
+  }) => {
     const server = await all.redis({ maxmemory: '64mb', 'maxmemory-policy': 'noeviction' });
     const { cache, admin, degraded, errors, states, why } = await open(server);
     const [kept, lost, later] = [key(), key(), key()];
@@ -49,7 +52,8 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     await Promise.all(Array.from({ length: 1_000 }, () => cache.set(key(), VALUE, 60)));
     const after = Number(/cmdstat_set:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1]);
     expect(after - before).toBeLessThan(5);
-    expect(errors()).toBeGreaterThanOrEqual(3);
+    const skipped = errors();
+    expect(skipped).toBeGreaterThanOrEqual(3);
     expect(states()).toEqual([true]);
     const up = degraded(false);
     await admin.config('SET', 'maxmemory', '64mb');
@@ -57,9 +61,12 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     await cache.set(later, VALUE, 60);
     expect(await cache.claim(later, 'a', 60_000)).toEqual({ lease: 'ours', value: VALUE });
     expect(states()).toEqual([true, false]);
+    seen(task, `maxmemory: of 1000 writes ${after - before} reached Redis, ${skipped} round trips spared and counted`);
   });
 
-  it('since it became a replica: reads go on, writes are skipped, and it comes back by itself', async () => {
+  it('fault 35: since it became a replica: reads go on, writes are skipped, and it comes back by itself', async ({
+    task,
+  }) => {
     const [server, other] = await Promise.all([all.redis(), all.redis()]);
     const { cache, admin, degraded, states, why } = await open(server);
     const kept = key();
@@ -79,6 +86,7 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     await cache.set(later, VALUE, 60);
     expect(await cache.getMany([later])).toEqual([VALUE]);
     expect(states().at(-1)).toBe(false);
+    seen(task, 'READONLY: reads go on, writes are skipped');
   });
 
   it('since it takes no scripts: only leases are missing, and that is said', async () => {
@@ -94,7 +102,7 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     expect(states()).toEqual([true]);
   });
 
-  it('since it loads its data: misses at once, and comes back by itself', async () => {
+  it('fault 35: since it loads its data: misses at once, and comes back by itself', async ({ task }) => {
     const server = await all.redis({
       'enable-debug-command': 'local',
       'loading-process-events-interval-bytes': '1024',
@@ -123,6 +131,7 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     await Promise.all([up, ...reads]);
     expect(await cache.getMany([one])).toEqual([VALUE]);
     expect(states().at(-1)).toBe(false);
+    seen(task, `LOADING: ${reads.length} reads were misses at once`);
   });
 
   it('since it wants a password now: says so, and comes back when that is gone', async () => {

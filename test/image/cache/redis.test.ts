@@ -5,6 +5,7 @@ import { type ManualClock, manualClock, systemClock } from '#mner/clock.js';
 import { redisCache } from '#mner/image/cache/redis.js';
 import type { Cache } from '#mner/image/port.js';
 import type { Event } from '#mner/telemetry/events.js';
+import { seen } from '../../support/seen.js';
 import { type TcpProxy, tcpProxy } from '../../support/tcp-proxy.js';
 import { cacheConformance } from '../cache-conformance.js';
 
@@ -64,7 +65,7 @@ if (url === undefined) {
     };
     const key = () => `mner:img:test:${randomUUID()}`;
 
-    it('when it is down: misses at once, says so, and comes back by itself', async () => {
+    it('fault 33: when it is down: misses at once, says so, and comes back by itself', async ({ task }) => {
       const { cache, degraded, errors, states } = await start({ commandTimeoutMs: 5_000 });
       await cache.connect();
       const [one, two] = [key(), key()];
@@ -80,9 +81,12 @@ if (url === undefined) {
       await up;
       expect(await cache.getMany([one, two])).toEqual([Buffer.from('kept'), null]);
       expect(states()).toEqual([true, false]);
+      seen(task, 'connection lost: misses at once, and back by itself');
     });
 
-    it('when it hangs: misses at the deadline, drops the connection, fails at once, and comes back by itself', async () => {
+    it('fault 34: when it hangs: misses at the deadline, drops the connection, fails at once, and comes back by itself', async ({
+      task,
+    }) => {
       const clock = manualClock();
       const { cache, degraded, errors } = await start({ clock });
       await cache.connect();
@@ -107,6 +111,7 @@ if (url === undefined) {
       await up.finally(() => clearInterval(retry));
       const values = cache.getMany([one]);
       expect(await values).toEqual([Buffer.from('kept')]);
+      seen(task, 'three answers missing for 50 ms each, then misses without waiting');
     });
 
     it('when it may be read but not written: reads go on, writes are counted, and it is said', async () => {

@@ -5,6 +5,7 @@ import { memoryCache } from '#mner/image/cache/memory.js';
 import { createPictureStore, LIFETIMES } from '#mner/image/cache/store.js';
 import type { Cache } from '#mner/image/port.js';
 import type { Event } from '#mner/telemetry/events.js';
+import { seen } from '../../support/seen.js';
 import { TINY } from '../vision-tiny.js';
 
 const USED: Remembered = {
@@ -57,13 +58,14 @@ it('counts hits, misses, failures that it remembers, and values that are none', 
   expect(await store.recall('foreign')).toEqual(USED);
 });
 
-it.each(Object.entries(LIFETIMES))('remembers %s for %i seconds', async (status, seconds) => {
+it.for(Object.entries(LIFETIMES))('fault 40: remembers %s for %i seconds', async ([status, seconds], { task }) => {
   const { clock, store } = open();
   await store.remember('key', status === 'used' ? USED : ({ status } as Remembered));
   clock.advance(seconds * 1000 - 1);
   expect(await store.recall('key')).toMatchObject({ status });
   clock.advance(2);
   expect(await store.recall('key')).toBeNull();
+  seen(task, `${status}: remembered for ${seconds} s`);
 });
 
 it('takes up to a tenth off a lifetime, so that what was written together does not expire together', async () => {

@@ -8,6 +8,7 @@ import { type AddressPolicy, addressPolicy } from '#mner/image/fetch/address.js'
 import { type HttpOriginOptions, httpOrigin } from '#mner/image/fetch/http.js';
 import { createResolve } from '#mner/image/fetch/resolve.js';
 import type { Origin } from '#mner/image/port.js';
+import { seen } from '../../support/seen.js';
 import { answer, type Behave, evilServer } from '../evil-server.js';
 import { evilDns, type Tell } from './evil-dns.js';
 
@@ -141,7 +142,7 @@ describe('a listener inside', () => {
     return { outside, inside, port: outside.port };
   }
 
-  it('sees no connection when a name answers public first and private second', async () => {
+  it('fault 42: sees no connection when a name answers public first and private second', async ({ task }) => {
     const { inside, outside, port } = await listeners();
     let turn = 0;
     const resolve = await resolver((_, family) => (family === 6 ? [] : [turn++ === 0 ? PUBLIC : '127.0.0.1']));
@@ -150,9 +151,12 @@ describe('a listener inside', () => {
     expect(await origin.fetch(url, signal)).toEqual({ status: 'ok', bytes: Buffer.from('outside') });
     expect(await origin.fetch(url, signal)).toMatchObject({ status: 'refused' });
     expect([outside.connections, inside.connections]).toEqual([1, 0]);
+    seen(task, 'rebound between two fetches: 0 connections inside');
   });
 
-  it('sees no connection when a redirect leads to the same name, which now answers private', async () => {
+  it('fault 42: sees no connection when a redirect leads to the same name, which now answers private', async ({
+    task,
+  }) => {
     const outside = await serve(
       (_, socket) => void socket.end(answer('302 Found', { location: '/again', connection: 'close' })),
       { address: PUBLIC },
@@ -164,19 +168,21 @@ describe('a listener inside', () => {
     const result = await origin.fetch(`http://rebinding.example:${outside.port}/`, signal);
     expect(result).toMatchObject({ status: 'refused' });
     expect(inside.connections).toBe(0);
+    seen(task, 'rebound before a redirect: 0 connections inside');
   });
 
-  it.each([
+  it.for([
     ['public and private', [PUBLIC, '127.0.0.1'], []],
     ['private and public', ['127.0.0.1', PUBLIC], []],
     ['public IPv4 and private IPv6', [PUBLIC], ['::1']],
     ['public IPv4 and mapped private', [PUBLIC], ['::ffff:127.0.0.1']],
-  ])('sees no connection when the answers are mixed: %s', async (_, four, six) => {
+  ] as const)('fault 42: sees no connection when the answers are mixed: %s', async ([what, four, six], { task }) => {
     const { inside, outside, port } = await listeners();
     const resolve = await resolver((_, family) => (family === 4 ? four : six));
     const origin = await open({ policy: anyPort(addressPolicy({ allow: [`${PUBLIC}/32`], resolve })) });
     expect(await origin.fetch(`http://mixed.example:${port}/`, signal)).toMatchObject({ status: 'refused' });
     expect([outside.connections, inside.connections]).toEqual([0, 0]);
+    seen(task, `${what}: 0 connections`);
   });
 
   it.each([
@@ -217,10 +223,10 @@ it.each(['file:///etc/passwd', 'gopher://127.0.0.1:70/_x', 'data:image/png;base6
   },
 );
 
-it.each([
+it.for([
   ['to itself', ['/']],
   ['between two', ['/b', '/a']],
-])('a redirect loop %s is refused after three redirects', async (_, goals) => {
+] as const)('fault 41: a redirect loop %s is refused after three redirects', async ([what, goals], { task }) => {
   let requests = 0;
   const server = await serve((_, socket) => {
     socket.write(answer('302 Found', { location: goals[requests % goals.length] as string }));
@@ -229,6 +235,7 @@ it.each([
   const origin = await open({ policy: addressPolicy({ allow: [server.host] }) });
   expect(await origin.fetch(`http://${server.host}/a`, signal)).toMatchObject({ status: 'refused' });
   expect(requests).toBe(4);
+  seen(task, `loop ${what}: refused after ${requests} requests`);
 });
 
 describe('in five seconds and ten megabytes at most:', () => {
@@ -239,25 +246,29 @@ describe('in five seconds and ten megabytes at most:', () => {
     return { clock, server, result: origin.fetch(`http://${server.host}/`, signal) };
   };
 
-  it.each([
+  it.for([
     ['body', 'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n', 'a'],
     ['head', 'HTTP/1.1 200 OK\r\nx: ', 'a'],
-  ])('a drip of one byte a second in the %s is timed_out, and its connection is closed', async (_, start, byte) => {
-    const sent: (() => void)[] = [];
-    const { clock, server, result } = await fetchFrom((_, socket) => {
-      socket.write(start);
-      sent.push(() => socket.write(byte));
-    });
-    await server.asked(1);
-    for (let second = 0; second < 5; second += 1) {
-      sent[0]?.();
-      clock.advance(1000);
-    }
-    expect(await result).toMatchObject({ status: 'timed_out' });
-    await server.quiet();
-  });
+  ] as const)(
+    'fault 39: a drip of one byte a second in the %s is timed_out, and its connection is closed',
+    async ([what, start, byte], { task }) => {
+      const sent: (() => void)[] = [];
+      const { clock, server, result } = await fetchFrom((_, socket) => {
+        socket.write(start);
+        sent.push(() => socket.write(byte));
+      });
+      await server.asked(1);
+      for (let second = 0; second < 5; second += 1) {
+        sent[0]?.();
+        clock.advance(1000);
+      }
+      expect(await result).toMatchObject({ status: 'timed_out' });
+      await server.quiet();
+      seen(task, `a drip in the ${what}: timed_out after 5 s of the clock`);
+    },
+  );
 
-  it('a body that never ends is too_large, and its connection is closed', async () => {
+  it('fault 39: a body that never ends is too_large, and its connection is closed', async ({ task }) => {
     const { server, result } = await fetchFrom((_, socket) => {
       socket.write('HTTP/1.1 200 OK\r\n\r\n');
       const block = Buffer.alloc(1 << 20);
@@ -266,9 +277,10 @@ describe('in five seconds and ten megabytes at most:', () => {
     });
     expect(await result).toMatchObject({ status: 'too_large' });
     await server.quiet();
+    seen(task, 'an endless body: too_large, closed');
   });
 
-  it.each([
+  it.for([
     ['too small: the rest is no picture', '3', 'ok'],
     ['too large, and the host hangs up: unreachable', '4000', 'unreachable'],
     ['beyond the limit: too_large', '99999999999', 'too_large'],
@@ -276,23 +288,29 @@ describe('in five seconds and ten megabytes at most:', () => {
     ['negative: unreachable', '-1', 'unreachable'],
     ['given twice: unreachable', '3\r\ncontent-length: 7', 'unreachable'],
     ['given beside chunks: unreachable', '3\r\ntransfer-encoding: chunked', 'unreachable'],
-  ])('a false Content-Length, %s', async (_, length, status) => {
+  ] as const)('fault 39: a false Content-Length, %s', async ([, length, status], { task }) => {
     const { result } = await fetchFrom(
       (_, socket) => void socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\n\r\npicture`),
     );
     expect(await result).toMatchObject({ status });
+    seen(task, `Content-Length ${length.split('\r')[0]} for 7 bytes: ${status}`);
   });
 
   const zeros = Buffer.alloc(64 << 20);
-  it.each([
+  it.for([
     ['gzip', gzipSync(zeros, { level: 1 })],
     ['br', brotliCompressSync(zeros, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })],
-  ])('a %s bomb is unreadable, and nothing of it is unpacked', async (encoding, bomb) => {
-    const before = process.memoryUsage().arrayBuffers;
-    const { result } = await fetchFrom(
-      (_, socket) => void socket.write(answer('200 OK', { 'content-encoding': encoding }, bomb)),
-    );
-    expect(await result).toMatchObject({ status: 'unreadable' });
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 << 20);
-  });
+  ] as const)(
+    'fault 44: a %s bomb is unreadable, and nothing of it is unpacked',
+    async ([encoding, bomb], { task }) => {
+      const before = process.memoryUsage().arrayBuffers;
+      const { result } = await fetchFrom(
+        (_, socket) => void socket.write(answer('200 OK', { 'content-encoding': encoding }, bomb)),
+      );
+      expect(await result).toMatchObject({ status: 'unreadable' });
+      const grown = process.memoryUsage().arrayBuffers - before;
+      expect(grown).toBeLessThan(16 << 20);
+      seen(task, `${encoding} bomb of 64 MiB: unreadable, ${Math.max(0, grown / 2 ** 20).toFixed(1)} MiB of memory`);
+    },
+  );
 });

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { manualClock } from '#mner/clock.js';
 import { addressPolicy } from '#mner/image/fetch/address.js';
 import { type HttpOriginOptions, httpOrigin } from '#mner/image/fetch/http.js';
+import { seen } from '../../support/seen.js';
 import { answer, type Behave, evilServer } from '../evil-server.js';
 
 const { signal } = new AbortController();
@@ -24,13 +25,13 @@ async function world(behave: Behave, options: HttpOriginOptions = {}) {
 }
 
 describe('a host that asks for a pause', () => {
-  it.each([
+  it.for([
     ['429 Too Many Requests', '30', 'rate_limited', 30_000],
     ['429 Too Many Requests', 'Sun, 06 Nov 1994 12:00:20 GMT', 'rate_limited', 20_000],
     ['429 Too Many Requests', '86400', 'rate_limited', 900_000],
     ['429 Too Many Requests', 'never', 'rate_limited', 1_000],
     ['503 Service Unavailable', '30', 'unreachable', 30_000],
-  ])('is left alone after "%s" with "%s"', async (line, after, status, ms) => {
+  ] as const)('fault 40: is left alone after "%s" with "%s"', async ([line, after, status, ms], { task }) => {
     const { clock, fetch, requests } = await world((_, socket) => {
       socket.write(requests() === 1 ? answer(line, { 'retry-after': after }) : answer('200 OK'));
     });
@@ -41,6 +42,7 @@ describe('a host that asks for a pause', () => {
     expect(requests()).toBe(1);
     clock.advance(1);
     expect(await fetch('/b')).toMatchObject({ status: 'ok' });
+    seen(task, `${line.slice(0, 3)} with Retry-After ${after}: left alone for ${ms / 1000} s`);
   });
 
   it('is left alone when a redirect leads to it, too', async () => {
