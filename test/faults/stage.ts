@@ -2,6 +2,8 @@ import { afterAll, afterEach, beforeAll, onTestFailed } from 'vitest';
 import { type FaultCluster, startFaultCluster } from '../support/fault-cluster.js';
 import { createLedger, type Ledger, type LedgerOptions } from '../support/ledger.js';
 import { type DeliveryMode, type Member, type MemberSettings, startMember } from '../support/member.js';
+import { startWorker, type WorkerProcess } from '../support/worker-process.js';
+import { workerEnv } from './tweets.js';
 
 /** What the tests of one file share: a cluster behind proxies. Each test has a ledger, and members that end with it. */
 export interface Stage {
@@ -11,6 +13,11 @@ export interface Stage {
 
 export interface Play {
   readonly ledger: Ledger;
+  readonly delivery: DeliveryMode;
+  /** Behind the proxies. */
+  readonly brokers: readonly string[];
+  /** Starts a real worker, `mner run`, behind the proxies, for a ledger of {@link TWEETS}; resolves once it is ready. */
+  worker(settings?: Readonly<Record<string, string>>): Promise<WorkerProcess>;
   /** Starts one behind the proxies; its name is its client id. */
   member(name: string, settings?: Partial<MemberSettings>): Member;
 }
@@ -19,14 +26,15 @@ export interface Play {
 export function stage(nodes: 1 | 3, properties: Record<string, string> = {}): Stage {
   let cluster: FaultCluster | undefined;
   let members: Member[] = [];
+  let workers: WorkerProcess[] = [];
   let ledgers: Ledger[] = [];
   beforeAll(async () => {
     cluster = await startFaultCluster({ nodes, properties });
   }, 120_000);
   afterEach(async () => {
     for (const member of members) member.signal('SIGKILL');
-    await Promise.all(members.map(({ exit }) => exit));
-    members = [];
+    await Promise.all([...members.map(({ exit }) => exit), ...workers.map((worker) => worker.stop('SIGKILL'))]);
+    [members, workers] = [[], []];
     cluster?.shape({});
     await Promise.all((cluster?.proxies ?? []).map((proxy) => proxy.become('pass')));
     await Promise.all(ledgers.map((ledger) => ledger.stop()));
@@ -47,13 +55,23 @@ export function stage(nodes: 1 | 3, properties: Record<string, string> = {}): St
       const { broker, direct, faulty } = there();
       const ledger = await createLedger({ broker, brokers: direct, replicas: nodes, ...options });
       ledgers.push(ledger);
-      onTestFailed(() => console.log(members.map((member) => member.log()).join('\n')));
+      const own: { log(): string }[] = [];
+      onTestFailed(() => console.log(own.map((one) => one.log()).join('\n')));
       const { group, input, output, dead } = ledger;
       return {
         ledger,
+        delivery,
+        brokers: faulty,
+        async worker(settings = {}) {
+          const worker = await startWorker({ ...workerEnv({ ledger, delivery, brokers: faulty }), ...settings });
+          workers.push(worker);
+          own.push(worker);
+          return worker;
+        },
         member(name, settings = {}) {
           const member = startMember({ name, brokers: faulty, group, input, output, dead, delivery, ...settings });
           members.push(member);
+          own.push(member);
           return member;
         },
       };

@@ -31,8 +31,8 @@ export interface Aim {
 
 /** What waits for one message. */
 export interface Trap {
-  /** Resolves when the message has come to the proxy. */
-  readonly caught: Promise<void>;
+  /** Resolves with the message when it has come to the proxy. */
+  readonly caught: Promise<Buffer>;
   /** Lets the message go on, also when its sender has gone; or forgets the trap, if nothing was caught yet. */
   release(): void;
   /** Resets the connection for the client that sent what is held; it reaches the broker once it is released. */
@@ -65,15 +65,23 @@ interface Armed {
   readonly spring: (bytes: Buffer, ends: Ends) => Piece;
 }
 
+/** The error code with which an answer to EndTxn or OffsetCommit ends, in the versions that kafkajs asks for. */
+export function errorCode(response: Buffer): number {
+  return response.readInt16BE(response.length - 2);
+}
+
+/** Kafka's codes for what an older producer is told. */
+export const FENCED: readonly number[] = [47, 90];
+
 export function kafkaFaults(): KafkaFaults {
   const armed = new Set<Armed>();
   const counts = new Map<string, number>();
 
   const arm = (aim: Aim, make: (bytes: Buffer, released: Promise<void>) => Piece): Trap => {
-    let tell = () => {};
+    let tell = (_message: Buffer) => {};
     let release = () => {};
     let held: Ends | undefined;
-    const caught = new Promise<void>((resolve) => {
+    const caught = new Promise<Buffer>((resolve) => {
       tell = resolve;
     });
     const released = new Promise<void>((resolve) => {
@@ -84,7 +92,7 @@ export function kafkaFaults(): KafkaFaults {
       spring(bytes, ends) {
         held = ends;
         armed.delete(trap);
-        tell();
+        tell(bytes);
         return make(bytes, released);
       },
     };

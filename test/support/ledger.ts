@@ -41,6 +41,8 @@ export interface Ledger {
   progress(each: number): Promise<void>;
   /** Waits until every id is out. */
   all(): Promise<void>;
+  /** Waits until no open transaction hides what has been written to this partition: by a probe behind it, which is no outcome. */
+  settled(topic: string, partition: number): Promise<void>;
   /** Outcomes that are visible now, in the order in which they were seen. */
   outcomes(): readonly Outcome[];
   /**
@@ -91,6 +93,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const outcomes: Outcome[] = [];
   /** The watcher commits nothing, and reads again after a rejoin. */
   const places = new Set<string>();
+  const probes = new Set<string>();
   const ids = Array.from({ length: partitions }, () => new Set<string>());
   let read = 0;
   const look = ({ records }: Inbox = watch): readonly number[] => {
@@ -100,6 +103,10 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       const place = `${topic}/${partition}/${offset}`;
       if (places.has(place)) continue;
       places.add(place);
+      if (String(one.value).startsWith(PROBE)) {
+        probes.add(String(one.value));
+        continue;
+      }
       const id = idOf(String(one.value));
       outcomes.push({ topic, partition, offset, id, record: one });
       ids[Number(id.split(':')[0])]?.add(id);
@@ -119,10 +126,13 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   };
   const all = (): Promise<void> => watch.until((box) => look(box).every((now, i) => now >= (fed[i] as number)));
 
+  const withKcat = async () =>
+    (await readWithKcat(brokers, [output, dead])).filter(({ value }) => !value.startsWith(PROBE));
+
   const nothingCommittedUnprocessed = async (): Promise<void> => {
     // First what is committed, then what is out: a later outcome must not excuse an earlier commit.
     const offsets = await broker.offsets(input, group);
-    const visible = await readWithKcat(brokers, [output, dead]);
+    const visible = await withKcat();
     const out = new Set(visible.map(({ value }) => idOf(value)));
     const missing = offsets.flatMap(({ partition, committed }) =>
       Array.from({ length: Number(committed ?? 0n) }, (_, n) => `${partition}:${n}`).filter((id) => !out.has(id)),
@@ -134,7 +144,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     await all();
     await feed(1);
     await all();
-    const theirs = await readWithKcat(brokers, [output, dead]);
+    const theirs = await withKcat();
     look();
     const ours = outcomes.map(({ topic, partition, offset, id }) => `${topic}/${partition}/${offset} ${id}`);
     const kcat = theirs.map(({ topic, partition, offset, value }) => `${topic}/${partition}/${offset} ${idOf(value)}`);
@@ -188,6 +198,14 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
         look(box).every((now, i) => now >= Math.min(fed[i] as number, (before[i] as number) + each)),
       );
     },
+    async settled(topic, partition) {
+      const probe = freshName(PROBE);
+      await producer.send({ topic, partition }, [plain(probe)]);
+      await watch.until((box) => {
+        look(box);
+        return probes.has(probe);
+      });
+    },
     outcomes() {
       look();
       return outcomes;
@@ -198,6 +216,9 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     },
   };
 }
+
+/** What no id begins with. */
+const PROBE = '#probe';
 
 function plain(id: string): OutputRecord {
   return { key: null, value: Buffer.from(id), headers: [] };

@@ -1,6 +1,6 @@
 // A worker without models, for the faults that need a process to kill: `node member.mjs '{…}'`, with the settings of member.ts. It
 // writes one line of JSON for each thing that happens. On its standard input, `hold` makes its work wait from then on, as if a model
-// hung, and `go` lets it go on. SIGTERM drains it, a second one ends it.
+// hung (it says `held` at the first record that waits), and `go` lets it go on. SIGTERM drains it, a second one ends it.
 import { createInterface } from 'node:readline';
 import { systemClock } from '#mner/clock.js';
 import { ERRORS, MnerError } from '#mner/errors.js';
@@ -17,14 +17,19 @@ const emit = (event) => {
   if (['note', 'transaction', 'rebalance', 'lane_lost'].includes(event.type)) say(event);
 };
 
-let gate = Promise.resolve();
+let gate = null;
+let held = false;
 let open = () => {};
 createInterface({ input: process.stdin }).on('line', (line) => {
   if (line === 'hold')
-    gate = new Promise((resolve) => {
+    gate ??= new Promise((resolve) => {
       open = resolve;
     });
-  if (line === 'go') open();
+  if (line === 'go') {
+    open();
+    gate = null;
+    held = false;
+  }
   say({ type: 'told', line });
 });
 
@@ -32,12 +37,28 @@ const broker = kafkaBroker({ brokers, clientId: name, emit });
 await broker.connect();
 const counts = await broker.partitions([output, dead]);
 const partitionsOf = (topic) => counts.get(topic);
-const consumer = broker.consumer({ topics: [input], group, sessionTimeoutMs });
+const bare = broker.consumer({ topics: [input], group, sessionTimeoutMs });
+/** Says what the group gives it. */
+const consumer = {
+  ...bare,
+  start: (handlers) =>
+    bare.start({
+      ...handlers,
+      assigned(partitions) {
+        say({ type: 'assigned', partitions: partitions.map(({ partition }) => partition) });
+        handlers.assigned(partitions);
+      },
+    }),
+};
 const topics = { output, deadLetters: dead };
 
 /** Every twentieth is poison. Each outcome names who made it. */
 const work = async ({ offset, value }) => {
-  await gate;
+  if (gate) {
+    if (!held) say({ type: 'held' });
+    held = true;
+    await gate;
+  }
   if (recordMs > 0) await new Promise((resolve) => systemClock.after(recordMs * (0.5 + Math.random()), resolve));
   if (offset % 20n === 7n) return { kind: 'dead_letter', error: new MnerError('bad_json', 'Not JSON.') };
   return { kind: 'output', value, headers: [['made-by', Buffer.from(name)]] };

@@ -28,7 +28,7 @@ export interface MemberSettings {
   readonly laneRecords?: number;
 }
 
-/** What a member has said: typed events of the worker, and `joined`, `working`, `draining`, `failed`, `told`. */
+/** What a member has said: typed events of the worker, and `joined`, `assigned`, `working`, `held`, `draining`, `failed`, `told`. */
 export interface Said {
   readonly type: string;
   /** When we heard it, by `performance.now()`. */
@@ -36,6 +36,7 @@ export interface Said {
   readonly message?: string;
   readonly code?: string;
   readonly result?: string;
+  readonly partitions?: readonly number[];
   readonly [field: string]: unknown;
 }
 
@@ -52,7 +53,7 @@ export interface Member {
    */
   says(fits: (said: Said) => boolean, from?: number): Promise<Said>;
   signal(name: NodeJS.Signals): void;
-  /** Makes its work wait, or go on; resolves once it has heard that. */
+  /** Makes its work wait, or go on; resolves once it has heard that. It says `held` when a record waits. */
   work(what: 'hold' | 'go'): Promise<void>;
   /** Its exit code when it has ended; null after a signal. */
   readonly exit: Promise<number | null>;
@@ -123,6 +124,11 @@ export function startMember(settings: MemberSettings): Member {
       await says(({ type, line }) => type === 'told' && line === what, from);
     },
   };
+}
+
+/** An assignment of so many partitions. */
+export function given(partitions: number): (said: Said) => boolean {
+  return (said) => said.type === 'assigned' && said.partitions?.length === partitions;
 }
 
 /** A note whose message fits. */

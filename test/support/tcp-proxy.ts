@@ -39,7 +39,7 @@ export interface Piece {
 
 /** One connection, as its inspector may hurt it. */
 export interface Ends {
-  /** The client finds it reset; what waits in the proxy still reaches the server in its time. */
+  /** The client finds it reset; the server does not hear of it, and what waits in the proxy still reaches it in its time. */
   cutClient(): void;
 }
 
@@ -71,10 +71,7 @@ export async function tcpProxy(
     connections += 1;
     news.emit('connection');
     const far = connect({ ...(typeof target === 'function' ? target() : target), noDelay: true });
-    const connection = join(near, far, inspect({ cutClient: () => near.resetAndDestroy() }), {
-      hung: () => state === 'hang',
-      shape: () => shape,
-    });
+    const connection = join(near, far, inspect, { hung: () => state === 'hang', shape: () => shape });
     open.add(connection);
     void connection.ended.then(() => open.delete(connection));
   });
@@ -128,7 +125,14 @@ interface Weather {
   shape(): Shape;
 }
 
-function join(near: Socket, far: Socket, inspector: Inspector, weather: Weather): Connection {
+function join(near: Socket, far: Socket, inspect: (ends: Ends) => Inspector, weather: Weather): Connection {
+  let severed = false;
+  const inspector = inspect({
+    cutClient() {
+      severed = true;
+      near.resetAndDestroy();
+    },
+  });
   let death: NodeJS.Timeout | undefined;
   const cut = () => {
     clearTimeout(death);
@@ -148,7 +152,7 @@ function join(near: Socket, far: Socket, inspector: Inspector, weather: Weather)
     }),
   ).finally(() => clearTimeout(death));
   // What is on its way when one end closes still arrives; what is held arrives when it is let go.
-  near.on('close', () => toServer.close());
+  near.on('close', () => severed || toServer.close());
   far.on('close', () => toClient.close());
   shaped();
   return { ended, cut, shaped };
