@@ -4,6 +4,10 @@ import type { Signature } from './manifest.js';
 import type { HostedModel, Tensor, Tensors } from './port.js';
 import type { Provider, SessionSettings } from './settings.js';
 
+// ONNX Runtime 1.30 keeps a device id and a database of events under the user's cache folder (in the working folder where it cannot), and
+// sends them to its makers. Nothing may leave a worker that its user has not asked for. It is read when the first session opens.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
+
 /** ONNX sessions of every model, all on one execution provider. */
 export interface Sessions {
   readonly provider: Provider;
