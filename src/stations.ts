@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from 'node:os';
 import { cacheOf, originOf } from './adapters.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Config } from './config/schema.js';
@@ -11,6 +12,7 @@ import { createPipeline } from './pipeline.js';
 import { createReloader, type Reloaded } from './serving/reload.js';
 import { createRoster, type Role, type Roster } from './serving/roster.js';
 import { type Ground, type ServedModel, serveModel } from './serving/served-model.js';
+import type { Feeding } from './serving/tuned-host.js';
 import type { Process } from './stream/outcome.js';
 import type { Broker } from './stream/port.js';
 import type { Telemetry } from './telemetry/telemetry.js';
@@ -25,6 +27,8 @@ export interface Adapters {
   /** Of the first model; one that is loaded later has a process of its own. */
   readonly host?: InferenceHost;
   readonly clock?: Clock;
+  /** Whether a model that this machine does not know may be measured first, about two seconds. @default false */
+  readonly calibrate?: boolean;
   /** Whether a tweet may name a picture of this machine by `file:`. @default false */
   readonly allowFiles?: boolean;
   /** Whether the words in pictures are read for every model, where `ocr` is `on`. @default only for those that ask */
@@ -38,6 +42,7 @@ export interface Stations {
   readonly reader: Reader;
   readonly models: Models;
   readonly model: () => EntityRecord['model'];
+  readonly feeding: () => Feeding;
   /** Null without a canary. */
   readonly canary: () => EntityRecord['model'] | null;
   /** Takes in what has changed in the folder of bundles. Never throws. */
@@ -60,8 +65,11 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   const { repeat_cache_bytes: maxBytes } = config;
   const repeats = maxBytes === 0 ? null : createRepeats({ maxBytes, emit });
   const { allowFiles = false, anyWords = false } = adapters;
+  // A trial beside a second model, or whatever else the machine is busy with, would measure that too.
+  const busy = (loadavg()[0] as number) > availableParallelism();
+  const calibrate = adapters.calibrate === true && tried === null && !busy;
   const ground = { config, cache, origin, repeats, clock, emit, allowFiles, anyWords };
-  const serving: Promise<ServedModel>[] = [serveModel(wanted, ground, adapters.host)];
+  const serving: Promise<ServedModel>[] = [serveModel(wanted, ground, { host: adapters.host, calibrate })];
   if (tried) serving.push(serveModel(tried, ground));
   const opening = await Promise.allSettled([cache.connect(), ...serving]);
   const failed = opening.find((one) => one.status === 'rejected');
@@ -109,6 +117,7 @@ function stationsOf(ground: Ground, roster: Roster<ServedModel>): Stations {
       return roster.stable.models;
     },
     model: () => roster.stable.model(),
+    feeding: () => roster.stable.feeding,
     canary: () => roster.canary?.model() ?? null,
     reload: () => reloader.reload(),
     async stop() {

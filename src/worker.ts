@@ -105,6 +105,7 @@ function workerOf(
     info: () => ({
       model: stations.model(),
       canary: stations.canary(),
+      batches: stations.feeding(),
       vision: stations.models.vision?.manifest.version ?? null,
       config: redactConfig(config),
     }),

@@ -40,7 +40,7 @@ export async function serve(config: Config, telemetry: Telemetry, adapters: Adap
   });
   try {
     const port = await web.start();
-    const started = await startWorker(config, telemetry, adapters);
+    const started = await startWorker(config, telemetry, { calibrate: true, ...adapters });
     worker = started;
     extract = extractWith(started.stations);
     return { worker, port, stop: () => started.stop().finally(web.stop) };

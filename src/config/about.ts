@@ -15,7 +15,7 @@ export interface About {
   /** In words, what a text must look like; enumerations and numbers speak for themselves. */
   readonly allowed?: string;
   /** The word that stands for null. */
-  readonly off?: 'off' | 'none';
+  readonly off?: 'off' | 'none' | 'auto';
   /** The value is, or may hold, a secret: it is never shown whole, and may come from a file by `…_FILE`. */
   readonly secret?: boolean;
   /** An environment variable that other tools use for the same thing. */

@@ -3,15 +3,14 @@ import type { Config } from '../config/schema.js';
 import { createImages, type Images, type ImagesOptions } from '../image/look.js';
 import type { Cache, Origin } from '../image/port.js';
 import { identityOf } from '../inference/bundle.js';
-import { createProcessHost } from '../inference/host-process.js';
 import { createNerModel } from '../inference/model.js';
-import type { InferenceHost } from '../inference/port.js';
-import { hostOptions, identityOfModels, type Models, readsWords, visionShape } from '../models.js';
+import { identityOfModels, type Models, readsWords, visionShape } from '../models.js';
 import type { EntityRecord } from '../ner/record.js';
 import type { Emit } from '../telemetry/events.js';
 import { createEncoder } from '../text/encode.js';
 import { createReader, type Reader } from '../text/reader.js';
 import type { Repeats } from '../text/repeats.js';
+import { type Feeding, type HostWishes, openHost, type TunedHost } from './tuned-host.js';
 
 /** A bundle at work: warm, in an inference process of its own, with the vision encoder that it goes with. */
 export interface ServedModel {
@@ -22,6 +21,7 @@ export interface ServedModel {
   readonly reader: Reader;
   /** What its outputs say of it. */
   readonly model: () => EntityRecord['model'];
+  readonly feeding: Feeding;
   /** Ends its process. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -44,23 +44,25 @@ export interface Ground {
 /**
  * Starts a model's process, and runs it once.
  *
- * @param host in place of a process of its own
+ * @param wishes a host in place of a process of its own; whether it may be measured first
  * @throws MnerError `bad_bundle`, `provider_unavailable`, `inference_unavailable`, `inference_poison` when the model does not run
  */
-export async function serveModel(models: Models, ground: Ground, host?: InferenceHost): Promise<ServedModel> {
-  const { config, clock } = ground;
+export async function serveModel(
+  models: Models,
+  ground: Ground,
+  wishes: HostWishes = { calibrate: false },
+): Promise<ServedModel> {
   const emit = splitByBundle(ground.emit, models.ner.manifest.name);
-  const running = host ?? createProcessHost({ ...hostOptions(config), models: models.hosted, clock, emit });
+  const tuned = await openHost(models, { ...ground, emit }, wishes);
   try {
-    await running.start();
-    return await assemble(models, { ...ground, emit }, running);
+    return await assemble(models, { ...ground, emit }, tuned);
   } catch (error) {
-    await running.stop();
+    await tuned.host.stop();
     throw error;
   }
 }
 
-async function assemble(models: Models, ground: Ground, host: InferenceHost): Promise<ServedModel> {
+async function assemble(models: Models, ground: Ground, { host, feeding }: TunedHost): Promise<ServedModel> {
   const { config, cache, origin, repeats, clock, emit } = ground;
   const { ner, vision, tokenizer } = models;
   const options = imageOptions(ground, models);
@@ -73,7 +75,7 @@ async function assemble(models: Models, ground: Ground, host: InferenceHost): Pr
     mentions: config.mentions,
     clock,
     emit,
-    tokenBudget: config.batch_tokens,
+    tokenBudget: feeding.tokens,
     deadlineMs: config.batch_deadline_ms,
     patienceMs: config.replay_patience_ms,
   });
@@ -98,6 +100,7 @@ async function assemble(models: Models, ground: Ground, host: InferenceHost): Pr
     images,
     reader: repeats?.around(eachTime, () => `${answers}/${host.provider}`) ?? eachTime,
     model: () => ({ family, bundle, version, provider: host.provider }),
+    feeding,
     stop,
   };
 }

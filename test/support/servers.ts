@@ -13,8 +13,13 @@ export const NO_SERVERS = [BROKERS ? '' : 'MNER_TEST_BROKERS', REDIS ? '' : 'MNE
 /** The folder of the tiny bundles: real graphs, random weights, loaded in a moment. */
 export const TINY_BUNDLES = fileURLToPath(new URL('../fixtures/bundles', import.meta.url));
 
-/** Makes a command use the tiny bundles and one thread. */
-export const TINY = { MNER_MODELS_DIR: TINY_BUNDLES, MNER_BUNDLE: 'ham-tiny', MNER_THREADS: '1' };
+/** Makes a command use the tiny bundles and one thread, and measure nothing ahead. */
+export const TINY = {
+  MNER_MODELS_DIR: TINY_BUNDLES,
+  MNER_BUNDLE: 'ham-tiny',
+  MNER_THREADS: '1',
+  MNER_BATCH_TOKENS: '1024',
+};
 
 /** A tiny bundle that throws at the word `poison`, and answers `nan` and `inf` with what they say (mner/fixtures/faulty.py). */
 export const FAULTY = {

@@ -1,10 +1,10 @@
-import type { Config } from '../../config/schema.js';
 import type { NerBundle } from '../../inference/bundle.js';
 import type { Row } from '../../inference/row.js';
 import { say } from '../print.js';
 import type { Side } from './alternate.js';
 import { type BareModel, startBare } from './bare.js';
 import { type Plan, sortedBatches } from './batches.js';
+import type { LabConfig } from './lab.js';
 
 /** Token budgets that are tried, beside the worker's own. */
 const BUDGETS = [256, 512, 1024, 2048];
@@ -22,7 +22,7 @@ export interface Ceiling extends Side {
 }
 
 export interface CeilingOptions {
-  readonly config: Config;
+  readonly config: LabConfig;
   readonly bundle: NerBundle;
   readonly rows: readonly Row[];
   /** Seconds that one trial may take, about. */

@@ -7,6 +7,7 @@ import type { Row } from '../../inference/row.js';
 import { startKafka } from '../../local/kafka.js';
 import { startRedis } from '../../local/redis.js';
 import { loadModels, type Models } from '../../models.js';
+import { knownTokens } from '../../serving/tuned-host.js';
 import type { Broker } from '../../stream/port.js';
 import { silent } from '../../telemetry/events.js';
 import { createEncoder } from '../../text/encode.js';
@@ -35,7 +36,7 @@ const BRIEF_SECONDS = 5;
 /** What the figures share: configuration, models, the set of tweets, and servers that start when a figure first asks for them. */
 export interface Lab {
   readonly command: Command;
-  readonly config: Config;
+  readonly config: LabConfig;
   readonly models: Models;
   readonly windows: number;
   readonly seconds: number;
@@ -57,6 +58,9 @@ export interface Lab {
   redis(): Promise<string>;
   stop(): Promise<void>;
 }
+
+/** With the token budget of a worker in the place of `auto`. */
+export type LabConfig = Config & { readonly batch_tokens: number };
 
 export interface LabTweet extends RecordedTweet {
   /** As the worker would encode it; several for a text longer than a window. */
@@ -104,7 +108,7 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
   return {
     command,
     // The sets are read over and over: a ratio to a ceiling means nothing where one side remembers.
-    config: { ...config, repeat_cache_bytes: 0 },
+    config: { ...config, repeat_cache_bytes: 0, batch_tokens: await knownTokens(models, config) },
     models,
     windows,
     seconds,

@@ -69,12 +69,13 @@ export const modelFields = {
       'Reading the words in pictures, for models that read them too (`context` in the manifest of the bundle); with other models only `mner image` does. It costs a tenth to a whole second of one core for each new picture.',
     value: 'how',
   }),
-  batch_tokens: z.int().min(256).max(65_536).default(1024).register(about, {
+  batch_tokens: z.int().min(256).max(65_536).nullable().default(null).register(about, {
     section: 'Model',
     description:
-      'Tokens of one inference call, padding included. Higher suits accelerators; on a CPU more than about 1024 adds waiting but no speed.',
+      'Tokens of one inference call, padding included. Higher suits accelerators; on a CPU more than about 1024 adds waiting but hardly any speed. `auto`: a worker measures at its start what suits bundle and machine, also the threads where `threads` is 0 (about two seconds), and remembers it in `mner-stream/calibration.json` in the cache folder of its user; other commands, and a worker that starts with a canary or on a machine busier than it has cores, take what is remembered, or 1024.',
     value: 'n',
     unit: 'tokens',
+    off: 'auto',
   }),
   batch_deadline_ms: z.int().min(0).max(10_000).default(20).register(about, {
     section: 'Model',

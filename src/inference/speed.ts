@@ -1,0 +1,67 @@
+import { type Clock, systemClock } from '../clock.js';
+
+/** How fast a model is in batches of one size. */
+export interface Speed {
+  /** Most tokens of a batch. */
+  readonly budget: number;
+  /** The best of its runs. */
+  readonly tokensPerSecond: number;
+}
+
+/** Tokens of each row of a trial: those of an ordinary tweet. */
+export const TRIAL_PIECES = 32;
+
+/** On a CPU little is gained beyond a thousand tokens; an accelerator wants more at once. */
+export const BUDGETS = { cpu: [256, 512, 1024, 2048], accelerator: [1024, 4096, 16_384] } as const;
+
+/**
+ * Tries token budgets in turn, in rounds, until the time is up. A budget whose run would not end in time by what is known of
+ * the smaller ones is left out, so a slow machine is not kept waiting.
+ *
+ * @param run runs so many rows of {@link TRIAL_PIECES} tokens as one batch
+ * @param budgets in rising order; the first is always tried
+ * @param limitMs time for all, in ms; the first run, which warms up, may go beyond
+ */
+export async function measureSpeeds(
+  run: (rows: number) => Promise<void>,
+  budgets: readonly number[],
+  limitMs: number,
+  clock: Clock = systemClock,
+): Promise<Speed[]> {
+  const start = clock.now();
+  const best = new Map<number, number>();
+  const time = async (budget: number) => {
+    const rows = Math.max(1, Math.floor(budget / TRIAL_PIECES));
+    const began = clock.now();
+    await run(rows);
+    const ms = Math.max(1e-3, clock.now() - began);
+    return (1000 * rows * TRIAL_PIECES) / ms;
+  };
+  const fastest = () => Math.max(...best.values());
+  // Not counted: the first run of a session allocates.
+  await time(budgets[0] as number);
+  for (;;) {
+    for (const budget of budgets) {
+      const left = start + limitMs - clock.now();
+      if (best.size > 0 && (1000 * budget) / fastest() > left) return asSpeeds(best);
+      best.set(budget, Math.max(best.get(budget) ?? 0, await time(budget)));
+    }
+  }
+}
+
+/**
+ * The budget to batch with: the smallest that is nearly as fast as the best, since a smaller batch keeps tweets waiting less, and
+ * since differences below the share are noise.
+ *
+ * @param share @default 0.05
+ */
+export function chooseSpeed(speeds: readonly Speed[], share = 0.05): Speed {
+  const most = Math.max(...speeds.map(({ tokensPerSecond }) => tokensPerSecond));
+  return speeds.find(({ tokensPerSecond }) => tokensPerSecond >= most * (1 - share)) as Speed;
+}
+
+function asSpeeds(best: ReadonlyMap<number, number>): Speed[] {
+  return [...best]
+    .map(([budget, tokensPerSecond]) => ({ budget, tokensPerSecond }))
+    .sort((a, b) => a.budget - b.budget);
+}
