@@ -1,7 +1,8 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { createBundleMetrics, entityCounter } from './bundle-metrics.js';
 import type { Emit, Event } from './events.js';
 import { METRICS, type MetricRow } from './metric-table.js';
+import { type TalliedHistograms, talliedCounter, talliedGauge, talliedHistograms } from './tallies.js';
 
 export interface Metrics {
   /** Counts one event. Throws for a value that is no number. */
@@ -25,46 +26,47 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const registry = new Registry();
   if (options.node ?? true) collectDefaultMetrics({ register: registry });
 
+  const histograms: TalliedHistograms[] = [];
+  const histogram = (row: MetricRow) => {
+    const whole = talliedHistograms(row);
+    histograms.push(whole);
+    return whole;
+  };
   const tweets = boundCounter(registry, METRICS.tweets, 'outcome');
   const deadLetters = boundCounter(registry, METRICS.deadLetters, 'code');
   const imageCache = boundCounter(registry, METRICS.imageCache, 'result');
   const images = boundCounter(registry, METRICS.images, 'status');
   const imageFetches = boundCounter(registry, METRICS.imageFetches, 'outcome');
-  const photosLeft = counter(registry, METRICS.photosLeft);
+  const photosLeft = talliedCounter(registry, METRICS.photosLeft).series();
   const imageHostPauses = boundCounter(registry, METRICS.imageHostPauses, 'reason');
   const imageWords = boundCounter(registry, METRICS.imageWords, 'result');
   const repeats = boundCounter(registry, METRICS.repeats, 'result');
   const transactions = boundCounter(registry, METRICS.transactions, 'result');
   const batchRetries = boundCounter(registry, METRICS.batchRetries, 'how');
-  const rebalances = counter(registry, METRICS.rebalances);
-  const inferenceRestarts = counter(registry, METRICS.inferenceRestarts);
+  const rebalances = talliedCounter(registry, METRICS.rebalances).series();
+  const inferenceRestarts = talliedCounter(registry, METRICS.inferenceRestarts).series();
   const decoderEnds = boundCounter(registry, METRICS.decoderEnds, 'reason');
-  const entitiesByType = counter(registry, METRICS.entities);
-  const entities = entityCounter((type) => entitiesByType.labels(type));
+  const entitiesByType = talliedCounter(registry, METRICS.entities);
+  const entities = entityCounter((type) => entitiesByType.series(type));
   const bundles = createBundleMetrics({
-    tweets: counter(registry, METRICS.bundleTweets),
-    entities: counter(registry, METRICS.bundleEntities),
-    relevance: histogram(registry, METRICS.bundleRelevance),
-    inference: histogram(registry, METRICS.bundleInference),
+    tweets: talliedCounter(registry, METRICS.bundleTweets),
+    entities: talliedCounter(registry, METRICS.bundleEntities),
+    relevance: histogram(METRICS.bundleRelevance),
+    inference: histogram(METRICS.bundleInference),
   });
   const reloads = boundCounter(registry, METRICS.reloads, 'result');
 
-  const endToEnd = histogram(registry, METRICS.endToEnd);
-  const batchTweets = histogram(registry, METRICS.batchTweets);
-  const batchTokens = histogram(registry, METRICS.batchTokens);
-  const batchPadding = histogram(registry, METRICS.batchPadding);
-  const relevance = histogram(registry, METRICS.relevance);
-  const stageHistogram = histogram(registry, METRICS.stage);
-  const stages = new Map(
-    METRICS.stage.labels.stage.map((stage) => {
-      stageHistogram.zero({ stage });
-      return [stage, stageHistogram.labels(stage)];
-    }),
-  );
+  const endToEnd = histogram(METRICS.endToEnd).series();
+  const batchTweets = histogram(METRICS.batchTweets).series();
+  const batchTokens = histogram(METRICS.batchTokens).series();
+  const batchPadding = histogram(METRICS.batchPadding).series();
+  const relevance = histogram(METRICS.relevance).series();
+  const ofStages = histogram(METRICS.stage);
+  const stages = new Map(METRICS.stage.labels.stage.map((stage) => [stage, ofStages.series({ stage })]));
 
-  const queued = gauge(registry, METRICS.queued);
+  const queued = talliedGauge(registry, METRICS.queued);
   const queuedBy = new Map<string | undefined, number>();
-  const inflight = gauge(registry, METRICS.inflight);
+  const inflight = talliedGauge(registry, METRICS.inflight);
   const paused = gauge(registry, METRICS.paused);
   const oldest = gauge(registry, METRICS.oldest);
   const lag = gauge(registry, METRICS.lag);
@@ -152,23 +154,22 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
         return;
     }
   };
-  return { listener, contentType: registry.contentType, render: () => registry.metrics() };
+  return {
+    listener,
+    contentType: registry.contentType,
+    async render() {
+      const parts = [(await registry.metrics()).trimEnd(), ...histograms.map((one) => one.render())];
+      return `${parts.join('\n\n')}\n`;
+    },
+  };
 }
 
 function settings(registry: Registry, row: MetricRow) {
   return { name: row.name, help: row.help, labelNames: Object.keys(row.labels ?? {}), registers: [registry] };
 }
 
-function counter(registry: Registry, row: MetricRow): Counter {
-  return new Counter(settings(registry, row));
-}
-
 function gauge(registry: Registry, row: MetricRow): Gauge {
   return new Gauge(settings(registry, row));
-}
-
-function histogram(registry: Registry, row: MetricRow): Histogram {
-  return new Histogram({ ...settings(registry, row), buckets: [...(row.buckets ?? [])] });
 }
 
 /** A counter with one label of known values; the last of them stands for values that nobody foresaw. */
@@ -177,10 +178,9 @@ function boundCounter<L extends string>(
   row: MetricRow & { readonly labels: Readonly<Record<L, readonly string[]>> },
   label: L,
 ): (value: string) => void {
-  const whole = counter(registry, row);
+  const whole = talliedCounter(registry, row);
   const values = row.labels[label];
-  const children = new Map(values.map((value) => [value, whole.labels(value)]));
-  for (const child of children.values()) child.inc(0);
+  const children = new Map(values.map((value) => [value, whole.series(value)]));
   const other = children.get(values.at(-1)!)!;
   return (value) => (children.get(value) ?? other).inc();
 }
