@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../clock.js';
 import { MnerError } from '../../errors.js';
-import { type PictureServer, servePictures } from '../../local/picture-server.js';
 import type { Event, Stage } from '../../telemetry/events.js';
 import { createTelemetry } from '../../telemetry/telemetry.js';
 import { openStations, type Stations } from '../../worker.js';
@@ -10,6 +9,7 @@ import type { Side } from './alternate.js';
 import { median } from './figure.js';
 import type { Lab } from './lab.js';
 import { type NetworkWait, watchNetwork } from './network-wait.js';
+import { type BenchOrigin, startOrigin } from './origin.js';
 import { PATIENCE } from './pictures.js';
 
 /** Nothing asks for these pictures again; our own limit on a host's rate would be a wait that is not the network's. */
@@ -31,8 +31,7 @@ export interface ColdPictures extends Side {
  */
 export async function openColdPictures(lab: Lab, pictures: readonly Buffer[]): Promise<ColdPictures> {
   const redis_url = await lab.redis();
-  const bodies = new Map<string, Buffer>();
-  const served = await servePictures(bodies);
+  const served = await startOrigin(pictures);
   const telemetry = createTelemetry({ log: { level: 'warn' }, nodeMetrics: false });
   const stages = new Map<string, number[]>();
   const note = (stage: string, ms: number) => {
@@ -63,15 +62,10 @@ export async function openColdPictures(lab: Lab, pictures: readonly Buffer[]): P
   return {
     name: 'miss',
     async run(passes) {
-      // A new name for each picture of each pass. What was served before is never asked for again.
-      bodies.clear();
-      const paths = Array.from({ length: passes }, () =>
-        pictures.map((picture) => ({ path: newPath(), picture })),
-      ).flat();
-      for (const { path, picture } of paths) bodies.set(path, picture);
       let ms = 0;
-      for (const { path } of paths) {
-        const { took, waited } = await look(path);
+      for (let i = 0; i < passes * pictures.length; i++) {
+        // A new name each time.
+        const { took, waited } = await look(`/${i % pictures.length}/${randomUUID()}.jpg`);
         note('the origin', waited);
         note('miss', took - waited);
         ms += took - waited;
@@ -87,7 +81,7 @@ export async function openColdPictures(lab: Lab, pictures: readonly Buffer[]): P
 }
 
 /** One look, with its wait. @throws MnerError `internal` when it was none of a cold picture */
-function coldLook({ images }: Stations, { origin }: PictureServer, network: NetworkWait) {
+function coldLook({ images }: Stations, { origin }: BenchOrigin, network: NetworkWait) {
   const { signal } = new AbortController();
   return async (path: string) => {
     network.take();
@@ -100,10 +94,6 @@ function coldLook({ images }: Stations, { origin }: PictureServer, network: Netw
     }
     return { took, waited };
   };
-}
-
-function newPath(): string {
-  return `/${randomUUID()}.jpg`;
 }
 
 function msOf(values: readonly number[] | undefined): string {

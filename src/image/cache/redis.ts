@@ -121,10 +121,13 @@ export function redisCache(options: RedisCacheOptions): Cache {
     });
   }
 
-  /** Everything that this turn of the event loop asks for goes out in one pipeline for each node and kind of work. */
+  /**
+   * Everything that one callback of the event loop asks for, with all that is settled in its wake, goes out in one pipeline
+   * for each node and kind of work. A tick comes right after that; an immediate would stand behind other sockets first.
+   */
   function enqueue(work: 'write' | 'lease', request: Request): void {
     queues[work].push(request);
-    flushing ??= new Promise((resolve) => setImmediate(() => void flush().then(resolve)));
+    flushing ??= new Promise((resolve) => process.nextTick(() => void flush().then(resolve)));
   }
 
   async function flush(): Promise<void> {

@@ -21,7 +21,7 @@ export const LIFETIMES: Lifetimes = {
 
 /** The cache in terms of pictures. */
 export interface PictureStore {
-  /** Null where nothing is known. All that is asked in one turn of the event loop goes out as one lookup. */
+  /** Null where nothing is known. All that one callback of the event loop asks for goes out as one lookup. */
   recall(key: string): Promise<Remembered | null>;
   /**
    * Resolves when the cache has it, or has given up.
@@ -71,7 +71,8 @@ export function createPictureStore(parts: PictureStoreParts): PictureStore {
   return {
     recall(key) {
       return new Promise((answer) => {
-        if (asked.push({ key, answer }) === 1) setImmediate(() => void ask());
+        // A tick comes once all promises are settled that this callback has kept: by then every tweet of a batch has asked.
+        if (asked.push({ key, answer }) === 1) process.nextTick(() => void ask());
       });
     },
     remember(key, entry, retryMs = Number.POSITIVE_INFINITY) {
