@@ -64,6 +64,7 @@ export async function startWorker(config: Config, telemetry: Telemetry, adapters
       failed: fail,
       limits: {
         inflightBytes: config.inflight_bytes,
+        inflightAgeMs: config.inflight_age_ms,
         laneRecords: (topic, lanes) =>
           topic === config.replay_topic ? REPLAY_RECORDS : Math.max(REPLAY_RECORDS, Math.floor(LIVE_RECORDS / lanes)),
         commitEveryRecords: config.commit_every_records,

@@ -19,6 +19,11 @@ export const LAWS: readonly Law[] = [
     'the group would give the partitions to another worker while this one still drains them',
   ),
   less('commit_every_ms', 'session_timeout_ms', 'a commit must come while the group still takes this worker for alive'),
+  less(
+    'commit_every_ms',
+    'inflight_age_ms',
+    'a transaction gathers tweets for so long, which must not pause their partition',
+  ),
   less('batch_deadline_ms', 'drain_timeout_ms', 'a drain must outlast the last batch'),
   {
     rule: '`image_fetch_timeout_ms` ≤ `image_budget_ms`',

@@ -57,13 +57,16 @@ export interface Lane {
   readonly expected: bigint | undefined;
   /** The oldest record without an acknowledged outcome. */
   readonly oldest: InputRecord | undefined;
+  /** When it arrived here. */
+  readonly oldestArrival: number | undefined;
   /** Records between the watermark and the end of the log, as it stood at the last arrival; 0 before the first. */
   readonly lag: number;
   /**
    * Records came, in order, with gaps where the log has them. Returns the bytes that they hold.
+   * @param now the moment, in milliseconds of whatever clock; @default 0
    * @throws MnerError `internal` when one is older than what came before
    */
-  arrive(records: readonly InputRecord[], end: bigint): number;
+  arrive(records: readonly InputRecord[], end: bigint, now?: number): number;
   /** The next records to process, so that at most `limit` are in process at once. */
   start(limit: number): readonly InputRecord[];
   /** A started record has its outcome. False when that is void: the lane is closed. */
@@ -83,6 +86,7 @@ export interface Lane {
 interface Entry {
   readonly record: InputRecord;
   readonly bytes: number;
+  readonly arrived: number;
   outcome: Outcome | undefined;
 }
 
@@ -144,17 +148,20 @@ export function createLane(topic: string, partition: number): Lane {
     get oldest() {
       return ledger[0]?.record;
     },
+    get oldestArrival() {
+      return ledger[0]?.arrived;
+    },
     get lag() {
       const from = watermark ?? ledger[0]?.record.offset;
       return from === undefined || end < from ? 0 : Number(end - from);
     },
-    arrive(records, newEnd) {
+    arrive(records, newEnd, now = 0) {
       if (state === 'closed') return 0;
       let arrived = 0;
       for (const record of records) {
         if (expected !== undefined && record.offset < expected)
           throw new MnerError('internal', `Offset ${record.offset} of ${topic}, partition ${partition}, came twice.`);
-        const entry: Entry = { record, bytes: heldBytes(record), outcome: undefined };
+        const entry: Entry = { record, bytes: heldBytes(record), arrived: now, outcome: undefined };
         ledger.push(entry);
         byOffset.set(record.offset, entry);
         arrived += entry.bytes;

@@ -1,6 +1,7 @@
 import { type Clock, delay, systemClock, type Timer } from '../clock.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
+import { createBackPressure } from './back-pressure.js';
 import { createCommits } from './commits.js';
 import type { Delivery } from './delivery.js';
 import { createHeads } from './heads.js';
@@ -9,7 +10,6 @@ import { reportLane, tell } from './lane-report.js';
 import { createOpenLane, newEpoch, type OpenLane } from './open-lane.js';
 import type { Process } from './outcome.js';
 import type { Consumer, InputRecord, TopicPartition } from './port.js';
-import { createPressure } from './pressure.js';
 import { persist } from './retry.js';
 
 export interface LanesOptions {
@@ -28,6 +28,8 @@ export interface LaneLimits {
   readonly inflightBytes?: number;
   /** At this, reading goes on. @default half of inflightBytes */
   readonly lowWaterBytes?: number;
+  /** A partition whose oldest record has been here for longer is paused, in milliseconds; it goes on at half of that. @default 15000 */
+  readonly inflightAgeMs?: number;
   /** Records of one lane that are in process at once, by its topic and the number of lanes. @default 512 */
   readonly laneRecords?: (topic: string, lanes: number) => number;
   /** Outcomes that are written at once; kafkajs's cost grows with the square. @default 512 */
@@ -64,7 +66,7 @@ const FENCED_PAUSE_MS = 2000;
 export function createLanes(options: LanesOptions): Lanes {
   const { consumer, process, delivery, clock = systemClock, emit = silent, limits = {} } = options;
   const { inflightBytes = 64 * 1024 * 1024, lowWaterBytes = inflightBytes / 2, laneRecords = () => 512 } = limits;
-  const { commitEveryRecords = 5000, commitEveryMs = 500, reportEveryMs = 1000 } = limits;
+  const { commitEveryRecords = 5000, commitEveryMs = 500, reportEveryMs = 1000, inflightAgeMs = 15_000 } = limits;
 
   let open = new Map<string, OpenLane>();
   let epoch = newEpoch();
@@ -81,19 +83,15 @@ export function createLanes(options: LanesOptions): Lanes {
   /** Deliveries that came back void since the last one that did not, by partition. */
   const voids = new Map<string, number>();
 
-  const ours = (which: (held: OpenLane) => boolean = () => true): TopicPartition[] =>
-    [...open.values()].filter(which).map(({ lane: { topic, partition } }) => ({ topic, partition }));
-
-  const pressure = createPressure({
+  const pressure = createBackPressure({
+    consumer,
+    lanes: () => [...open.values()],
+    reads: () => phase === 'running',
     highBytes: inflightBytes,
     lowBytes: lowWaterBytes,
+    maxAgeMs: inflightAgeMs,
+    clock,
     emit,
-    pause() {
-      const partitions = ours();
-      consumer.pause(partitions);
-      return partitions.length;
-    },
-    resume: () => phase === 'running' && consumer.resume(ours(({ reading }) => reading)),
   });
 
   const fail = (error: MnerError): void => {
@@ -125,6 +123,7 @@ export function createLanes(options: LanesOptions): Lanes {
       // Written, but under an epoch that is over: the next owner writes it again, which at least once allows.
       if (lane.state === 'closed') return;
       pressure.release(lane.acknowledge());
+      pressure.look(held);
       const { topic, partition } = lane;
       if (delivery.commits === 'lanes')
         commits.acknowledged({ topic, partition, offset: batch.nextOffset }, delivered.length);
@@ -174,7 +173,7 @@ export function createLanes(options: LanesOptions): Lanes {
       }
       if (lane.state === 'closed') return;
       held.reading = true;
-      if (phase === 'running' && !pressure.paused) consumer.resume([handle]);
+      pressure.enter(held);
     })();
     openings.add(entering);
     void entering.finally(() => openings.delete(entering));
@@ -214,8 +213,10 @@ export function createLanes(options: LanesOptions): Lanes {
       emit({ type: 'note', level: 'error', message });
       shut(held);
       held = openLane(first, true);
+      pressure.enter(held);
     }
-    pressure.hold(held.lane.arrive(arrived, end));
+    pressure.hold(held.lane.arrive(arrived, end, clock.now()));
+    pressure.look(held);
     begin(held);
   };
 
@@ -278,7 +279,10 @@ export function createLanes(options: LanesOptions): Lanes {
   };
 
   const reportLanes = (): void => {
-    for (const { lane } of open.values()) reportLane(lane, clock, emit);
+    for (const held of open.values()) {
+      pressure.look(held);
+      reportLane(held.lane, clock, emit);
+    }
     report = clock.after(reportEveryMs, reportLanes);
   };
 
@@ -304,7 +308,7 @@ export function createLanes(options: LanesOptions): Lanes {
     async drain(deadlineMs) {
       if (phase !== 'running') return;
       phase = 'draining';
-      consumer.pause(ours());
+      consumer.pause([...open.values()].map(({ handle }) => handle));
       for (const { lane } of open.values()) pressure.release(lane.dropUnstarted());
       for (const held of open.values()) heads.deliver(held);
       let timer: Timer | undefined;

@@ -15,6 +15,8 @@ export interface OpenLane {
   readonly handle: DeliveringLane;
   /** Its records may come; false until its delivery has opened it. */
   reading: boolean;
+  /** Its oldest record has been here for too long, so it reads no more for now. */
+  stale: boolean;
   /** Its head is being delivered, or waits to be. */
   delivering: boolean;
   /** Until what is finished has waited long enough for more to go into one transaction with it. */
@@ -31,7 +33,7 @@ export function createOpenLane(of: TopicPartition, epoch: AbortController, readi
   };
   const handle = { topic, partition, signal: epoch.signal, stumbled, recovered: () => lane.recover() };
   const key = `${topic}/${partition}`;
-  return { lane, key, epoch, handle, reading, delivering: false, ripening: undefined, ripe: false };
+  return { lane, key, epoch, handle, reading, stale: false, delivering: false, ripening: undefined, ripe: false };
 }
 
 /** Every record of the epoch listens to its end, which Node would take for a leak. */

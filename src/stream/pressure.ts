@@ -5,8 +5,8 @@ export interface PressureOptions {
   readonly highBytes: number;
   /** At this many or fewer it goes on. Well below the other, so that it does not flip with every batch. */
   readonly lowBytes: number;
-  /** Pauses or resumes every partition that is ours; returns how many that were. */
-  readonly pause: () => number;
+  /** Pauses or resumes every partition that is ours. */
+  readonly pause: () => void;
   readonly resume: () => void;
   readonly emit: Emit;
 }
@@ -29,7 +29,7 @@ export function createPressure(options: PressureOptions): Pressure {
 
   const pause = (): void => {
     paused = true;
-    emit({ type: 'paused', partitions: options.pause() });
+    options.pause();
   };
 
   const change = (bytes: number): void => {
@@ -39,7 +39,6 @@ export function createPressure(options: PressureOptions): Pressure {
     else if (paused && held <= lowBytes) {
       paused = false;
       options.resume();
-      emit({ type: 'paused', partitions: 0 });
     }
   };
 
@@ -56,7 +55,6 @@ export function createPressure(options: PressureOptions): Pressure {
       // What an older assignment left in process still counts.
       paused = false;
       if (held > highBytes) pause();
-      else emit({ type: 'paused', partitions: 0 });
     },
   };
 }

@@ -171,7 +171,11 @@ export const METRICS = {
     help: 'Records between the last acknowledged one and the end of the partition as it stood when records last came; it stands still while the partition is paused.',
     labels: LANE,
   },
-  paused: { name: 'mner_paused_partitions', type: 'gauge', help: 'Partitions that are paused by back-pressure.' },
+  paused: {
+    name: 'mner_paused_partitions',
+    type: 'gauge',
+    help: 'Partitions that are paused by back-pressure: all of them by bytes, some by age.',
+  },
   rebalances: { name: 'mner_rebalances_total', type: 'counter', help: 'Rebalances of the group that this worker saw.' },
   transactions: {
     name: 'mner_transactions_total',

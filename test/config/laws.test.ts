@@ -15,8 +15,12 @@ const cases: [Partial<Config>, string][] = [
     'drain_timeout_ms (30000) must be less than session_timeout_ms (30000), since the group would give the partitions to another worker while this one still drains them.',
   ],
   [
-    { commit_every_ms: 60_000 },
+    { commit_every_ms: 60_000, inflight_age_ms: 90_000 },
     'commit_every_ms (60000) must be less than session_timeout_ms (30000), since a commit must come while the group still takes this worker for alive.',
+  ],
+  [
+    { commit_every_ms: 20_000 },
+    'commit_every_ms (20000) must be less than inflight_age_ms (15000), since a transaction gathers tweets for so long, which must not pause their partition.',
   ],
   [
     { batch_deadline_ms: 300, drain_timeout_ms: 200 },

@@ -144,6 +144,56 @@ describe('lanes under back-pressure', () => {
     expect(changes).toEqual([0, 2, 0]);
   });
 
+  it('pause one partition whose oldest record has been here for too long, while the others go on', async () => {
+    const world = await setUp({ partitions: 2, limits: { inflightAgeMs: 1000, reportEveryMs: 100 } });
+    const { take, process, open } = desk();
+    const { events } = await startLanes(world, process);
+    put(world.broker, 0, 'slow');
+    const [slow] = await take(1);
+    world.clock.advance(1100);
+    put(world.broker, 0, 'later');
+    put(world.broker, 1, 'quick');
+    const [quick] = await take(1);
+    await settle();
+    expect([quick?.record.partition, open.length]).toEqual([1, 0]);
+    expect(of(events, 'paused').map(({ partitions }) => partitions)).toEqual([0, 1]);
+    slow?.answer(output(slow.record));
+    expect((await take(1)).map(({ record }) => String(record.value))).toEqual(['later']);
+    expect(of(events, 'paused').map(({ partitions }) => partitions)).toEqual([0, 1, 0]);
+    // A rebalance forgets what was paused.
+    world.clock.advance(1100);
+    await settle();
+    const guest = world.broker.consumer({ topics: ['in'], group: 'g' });
+    await guest.start({ assigned: () => {}, revoked: () => {}, records: async () => {}, failed: () => {} });
+    await guest.stop();
+    await settle();
+    const ours = open.filter(({ signal }) => !signal.aborted).map(({ record }) => String(record.value));
+    expect(ours.sort()).toEqual(['later', 'quick']);
+    expect(of(events, 'paused').at(-1)?.partitions).toBe(0);
+  });
+
+  it.each([
+    { by: 'bytes', limits: { inflightBytes: 200 * 1024 } },
+    { by: 'age', limits: { inflightAgeMs: 5000 } },
+  ])('do not flip between pausing and resuming under a steady overload, by $by', async ({ limits }) => {
+    const world = await setUp({ limits: { ...limits, reportEveryMs: 100, laneRecords: () => 2 } });
+    const { process, open } = desk();
+    const { events } = await startLanes(world, process);
+    const tweets = () => of(events, 'tweet').length;
+    // Ten times as many come as are answered; the first ones meet an empty lane.
+    for (let tenth = 0; tenth < 2000; tenth += 1) {
+      put(world.broker, 0, 'a tweet');
+      if (tenth % 10 === 0) for (const { record, answer } of open.splice(0, 1)) answer(output(record));
+      world.clock.advance(100);
+      await settle();
+    }
+    expect(tweets()).toBeGreaterThan(190);
+    const pauses = of(events, 'paused').filter(({ partitions }) => partitions > 0).length;
+    expect(pauses).toBeGreaterThan(0);
+    // Each time it holds some hundred records, and gets rid of half of them at least before it reads again.
+    expect(pauses).toBeLessThan(tweets() / 50);
+  });
+
   it('process no more records of a lane at once than the limit', async () => {
     const world = await setUp({ limits: { laneRecords: () => 2 } });
     const { take, process, open } = desk();

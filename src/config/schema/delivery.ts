@@ -50,6 +50,13 @@ export const deliveryFields = {
       value: 'bytes',
       unit: 'bytes',
     }),
+  inflight_age_ms: z.int().min(1000).max(HOUR_MS).default(15_000).register(about, {
+    section: 'Delivery',
+    description:
+      'Age, since it was read, at which the oldest tweet in work pauses its partition; it is read on at half of that. Lower hoards less in front of a slow model; higher rides out longer stalls.',
+    value: 'ms',
+    unit: 'ms',
+  }),
   output_compression: z.enum(['none', 'gzip', 'snappy', 'lz4']).default('none').register(about, {
     section: 'Delivery',
     description: 'Compression of what is written: `lz4` and `snappy` cost little, `gzip` saves most and costs most.',
