@@ -35,6 +35,8 @@ export interface Ledger {
   readonly seen: number;
   /** Puts that many further ids into each partition. Only while the brokers are well, or it could count one twice. */
   feed(each: number): Promise<void>;
+  /** Feeds until it is told to stop, so that one to two times that many ids of each partition wait for their outcomes. */
+  load(each: number, signal: AbortSignal): Promise<void>;
   /** Puts ids into one partition as the others. */
   feedOne(partition: number, count: number): Promise<void>;
   /** Waits until each partition has that many further ids out, or all that were fed. */
@@ -124,6 +126,13 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const feed = async (each: number): Promise<void> => {
     for (let partition = 0; partition < partitions; partition += 1) await feedOne(partition, each);
   };
+  const load = async (each: number, signal: AbortSignal): Promise<void> => {
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    while (!signal.aborted) {
+      await feed(each);
+      await Promise.race([watch.until((box) => sum(look(box)) >= sum(fed) - each * partitions), stopped]);
+    }
+  };
   const all = (): Promise<void> => watch.until((box) => look(box).every((now, i) => now >= (fed[i] as number)));
 
   const withKcat = async () =>
@@ -148,15 +157,16 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     look();
     const ours = outcomes.map(({ topic, partition, offset, id }) => `${topic}/${partition}/${offset} ${id}`);
     const kcat = theirs.map(({ topic, partition, offset, value }) => `${topic}/${partition}/${offset} ${idOf(value)}`);
+    const ledger = fed.flatMap((count, partition) => Array.from({ length: count }, (_, n) => `${partition}:${n}`));
     // Where an id may come twice, one may have come since we looked.
+    const [inKcat, known] = [new Set(kcat), new Set(ledger)];
     if (delivery === 'exactly_once') expect(kcat.sort(), 'what kcat reads and what we read').toEqual(ours.sort());
     else
       expect(
-        ours.filter((one) => !new Set(kcat).has(one)),
+        ours.filter((one) => !inKcat.has(one)),
         'seen by us and not by kcat',
       ).toEqual([]);
 
-    const ledger = fed.flatMap((count, partition) => Array.from({ length: count }, (_, n) => `${partition}:${n}`));
     const counts = new Map<string, number>();
     for (const { value } of theirs) counts.set(idOf(value), (counts.get(idOf(value)) ?? 0) + 1);
     expect(
@@ -164,7 +174,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       'lost',
     ).toEqual([]);
     expect(
-      [...counts.keys()].filter((id) => !new Set(ledger).has(id)),
+      [...counts.keys()].filter((id) => !known.has(id)),
       'made up',
     ).toEqual([]);
     const doubles = [...counts].filter(([, count]) => count > 1);
@@ -185,7 +195,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   };
 
   return {
-    ...{ input, output, dead, group, feed, feedOne, all, nothingCommittedUnprocessed, verify },
+    ...{ input, output, dead, group, feed, load, feedOne, all, nothingCommittedUnprocessed, verify },
     get fed() {
       return Math.max(...fed);
     },
