@@ -136,8 +136,9 @@ export function asMnerError(error: unknown): MnerError {
 function poison(cause: string, remedy: string): ErrorEntry & { class: 'poison' } {
   return { class: 'poison', cause, remedy, exit: 1 };
 }
+/** Nobody waits it out before anything was begun: a command then ends as it does where a server does not answer at all. */
 function retryable(cause: string, remedy: string): ErrorEntry & { class: 'retryable' } {
-  return { class: 'retryable', cause, remedy, exit: 1 };
+  return { class: 'retryable', cause, remedy, exit: 4 };
 }
 function degraded(cause: string, remedy: string): ErrorEntry & { class: 'degraded' } {
   return { class: 'degraded', cause, remedy, exit: 1 };

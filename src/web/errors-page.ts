@@ -3,7 +3,8 @@ import { HTTP_ERRORS, statusOf } from './reply.js';
 
 const CLASSES: Readonly<Record<ErrorClass, string>> = {
   poison: 'The record itself is at fault. It goes to the dead-letter topic, and its lane goes on.',
-  retryable: 'The world is at fault and may recover. The lane waits and tries again.',
+  retryable:
+    'The world is at fault and may recover. The lane waits and tries again; a command that meets it at its start ends with exit code 4.',
   degraded: 'The worker goes on without the part that failed, and says so.',
   fatal: 'Nothing sensible can follow. The process ends with the exit code below.',
 };

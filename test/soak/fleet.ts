@@ -19,8 +19,10 @@ export interface Seat {
 
 export interface Fleet {
   seat(name: string): Seat;
-  /** Ends of workers that nobody asked for, and drains that did not end with 0, each in a sentence. */
+  /** Ends of workers that nobody asked for, and drains that ended neither well nor by their deadline, each in a sentence. */
   readonly complaints: readonly string[];
+  /** Drains whose deadline passed, in the midst of other faults: the next worker did the rest (exit code 6). */
+  readonly lateDrains: number;
   /** Starts that were tried again: a server that the worker asked for did not answer, and it said so (exit code 4). */
   readonly retries: number;
   stop(): Promise<void>;
@@ -28,11 +30,13 @@ export interface Fleet {
 
 /** Exit code of a worker whose servers do not answer at its start. */
 const NO_SERVER = 4;
+const DRAIN_TIMED_OUT = 6;
 
 export function createFleet(env: Readonly<Record<string, string>>, logs: string): Fleet {
   const seats: Seat[] = [];
   const complaints: string[] = [];
   let retries = 0;
+  let lateDrains = 0;
   let over = false;
 
   const seat = (name: string): Seat => {
@@ -76,7 +80,8 @@ export function createFleet(env: Readonly<Record<string, string>>, logs: string)
         const gone = worker;
         worker = null;
         const code = (await gone?.stop(signal)) ?? null;
-        if (gone && signal === 'SIGTERM' && code !== 0) complaints.push(`${name} drained, and ended with ${code}`);
+        if (gone && signal === 'SIGTERM' && code === DRAIN_TIMED_OUT) lateDrains += 1;
+        else if (gone && signal === 'SIGTERM' && code !== 0) complaints.push(`${name} drained, and ended with ${code}`);
         return code;
       },
       signal: (signal) => void (worker && process.kill(worker.pid, signal)),
@@ -88,6 +93,9 @@ export function createFleet(env: Readonly<Record<string, string>>, logs: string)
   return {
     seat,
     complaints,
+    get lateDrains() {
+      return lateDrains;
+    },
     get retries() {
       return retries;
     },

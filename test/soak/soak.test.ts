@@ -55,7 +55,8 @@ describe.runIf(minutes > 0)(`a soak, ${delivery}`, () => {
   it('keeps the order of each input partition', () => expect(few(soaked.verdict.disordered)).toEqual([]));
   it('shows kcat the same as our reader', () => expect(few(soaked.disagreements)).toEqual([]));
   it('commits every offset, and takes fresh records once the faults stop', () => expect(soaked.stuck).toEqual([]));
-  it('ends no worker that nobody ended, and drains with exit code 0', () => expect(soaked.complaints).toEqual([]));
+  it('ends no worker that nobody ended, and drains with exit code 0, or 6 past the deadline', () =>
+    expect(soaked.complaints).toEqual([]));
   it.runIf(minutes >= MEMORY_MINUTES)(`takes no more memory as time goes by`, () => {
     const settled = soaked.memory.filter((sample) => sample.minutes > minutes / 5);
     say(

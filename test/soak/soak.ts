@@ -88,7 +88,7 @@ export async function soak(options: SoakOptions): Promise<Soaked> {
     const kinds = [...hands.struck].sort().map(([kind, times]) => `${kind} ${times}`);
     say(`${total(hands.struck)} faults: ${kinds.join(', ')}; ${hands.lostCommits} answers to a commit lost`);
     say(
-      `workers: ${[witness, ...victims].map(({ name, lives }) => `${name} ${lives} lives`).join(', ')}; ${fleet.retries} starts tried again`,
+      `workers: ${[witness, ...victims].map(({ name, lives }) => `${name} ${lives} lives`).join(', ')}; ${fleet.retries} starts tried again, ${fleet.lateDrains} drains past their deadline`,
     );
     tellVerdict(judged.inputs, judged.verdict, delivery, say);
     return { ...judged, faults: total(hands.struck), stuck, complaints: fleet.complaints, memory };
