@@ -185,6 +185,25 @@ it('reads a repeated text once, and places it in each tweet where it stands ther
   expect(later.tweet_id).toBe('3');
 });
 
+it('a tweet whose partition is lost while its text is being read does not take the reading from another', async () => {
+  events.length = 0;
+  const value = Buffer.from(JSON.stringify({ id: '1', text: 'Roger Federer in Basel' }));
+  const lost = new AbortController();
+  const [first, second] = [lost, new AbortController()].map(({ signal }, partition) =>
+    stations.process(record(7, { value, partition }), signal),
+  );
+  const computing = () => events.filter((event) => event.type === 'repeat').length === 2;
+  while (!computing()) await new Promise((resolve) => setImmediate(resolve));
+  lost.abort(new Error('revoked'));
+  // Its lane is closed and will drop what it gets.
+  expect(await first).toMatchObject({ kind: 'output' });
+  expect(await second).toMatchObject({ kind: 'output' });
+  expect(events.filter(({ type }) => type === 'batch')).toHaveLength(1);
+  const late = new AbortController();
+  late.abort(new Error('revoked'));
+  await expect(stations.process(record(8, { value }), late.signal)).rejects.toThrow('revoked');
+});
+
 it('tells of each station, and never of a text', async () => {
   events.length = 0;
   await recordOf({ id: '1', text: 'Kobe Bryant again', media: [{ type: 'photo', url: 'http://origin/b.jpg' }] });

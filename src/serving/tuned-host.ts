@@ -102,10 +102,11 @@ async function measure(
   try {
     const budgets = host.provider === 'cpu' ? BUDGETS.cpu : BUDGETS.accelerator;
     const speeds = await measureSpeeds(trial(host), budgets, LIMIT_MS.first, clock);
-    const best = chooseSpeed(speeds);
+    // Of one budget alone nothing can be said: a machine that is too slow for a second one in time takes the default.
+    const best = speeds.length > 1 ? chooseSpeed(speeds) : { budget: DEFAULT_TOKENS, tokensPerSecond: 0 };
     const told = { ...toldOf(speeds, all as number) };
     const chosen: Feeding = { tokens: best.budget, threads: all as number, from: 'measured' };
-    if (!fewer || host.provider !== 'cpu') return { host, feeding: chosen, speeds: told };
+    if (!fewer || host.provider !== 'cpu' || speeds.length < 2) return { host, feeding: chosen, speeds: told };
     other = await open(fewer);
     const [same] = await measureSpeeds(trial(other), [best.budget], LIMIT_MS.second, clock);
     Object.assign(told, toldOf(same ? [same] : [], fewer));
