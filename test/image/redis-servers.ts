@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +11,17 @@ import type { Event } from '#mner/telemetry/events.js';
 
 const run = promisify(execFile);
 
-/** What docs/pictures.md asks for. */
-export const LEAST_RIGHTS = [
-  '~mner:img:*',
-  ...['get', 'mget', 'set', 'del', 'pexpire', 'eval', 'info', 'ping', 'hello', 'client', 'select', 'cluster'].map(
-    (command) => `+${command}`,
-  ),
-];
+/** The table of rights in docs/security.md, by its first column. */
+export const RIGHTS: ReadonlyMap<string, readonly string[]> = new Map(
+  [
+    ...readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8').matchAll(
+      /^\| (.+?) \| (`[~+].*`) \|$/gm,
+    ),
+  ].map(([, where = '', rights = '']) => [where, rights.replaceAll('\\|', '|').replaceAll('`', '').split(' ')]),
+);
+
+/** All of them. */
+export const LEAST_RIGHTS = [...RIGHTS.values()].flat();
 
 /** Servers that a test starts, and stops however it ends. */
 export interface Servers {
@@ -25,8 +30,6 @@ export interface Servers {
   cluster(): Promise<{ url: string; nodes: readonly LocalRedis[] }>;
   /** One Sentinel that watches a master under the name `pictures`. */
   sentinel(master: LocalRedis): Promise<string>;
-  /** A certificate for 127.0.0.1 that signs itself, and its key. */
-  certificate(): Promise<{ cert: string; key: string }>;
   stop(): Promise<void>;
 }
 
@@ -76,13 +79,6 @@ export function servers(): Servers {
         await sentinel.says('+slave');
         return `redis://127.0.0.1:${port}`;
       });
-    },
-    async certificate() {
-      const dir = await folder();
-      const [cert, key] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
-      const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
-      await run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject]);
-      return { cert, key };
     },
     async stop() {
       for (const end of ends.splice(0).reverse()) await end();

@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { certificates } from '#mner/credentials/certificates.js';
 import { type RedisCacheOptions, redisCache } from '#mner/image/cache/redis.js';
 import { slotOf } from '#mner/image/cache/slot.js';
 import type { Cache } from '#mner/image/port.js';
-import { withFreePorts } from '#mner/local/ports.js';
 import type { LocalRedis } from '#mner/local/redis.js';
 import { cacheConformance } from '../cache-conformance.js';
-import { LEAST_RIGHTS, listener, servers } from '../redis-servers.js';
+import { listener, servers } from '../redis-servers.js';
 
 const here = process.env.MNER_TEST_REDIS_URL !== undefined;
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -114,39 +112,5 @@ describe.skipIf(!here)('Redis in other shapes (skipped without MNER_TEST_REDIS_U
     const later = key();
     await cache.set(later, Buffer.from('new'), 60);
     expect(await cache.getMany([later])).toEqual([Buffer.from('new')]);
-  });
-
-  it('TLS is checked against the certificate authority, and users are known by name and password', async () => {
-    const { cert, key: keyFile } = await all.certificate();
-    const server = await all.redis({
-      'tls-cert-file': cert,
-      'tls-key-file': keyFile,
-      'tls-ca-cert-file': cert,
-      'tls-auth-clients': 'no',
-      'tls-port': '0',
-    });
-    const admin = new Redis(server.url);
-    const tlsPort = await withFreePorts(1, async ([port = 0]) => {
-      await admin.config('SET', 'tls-port', port);
-      return port;
-    });
-    await admin.call('ACL', 'SETUSER', 'worker', 'on', '>p@ss:word', ...LEAST_RIGHTS);
-    admin.disconnect();
-    const url = `rediss://worker:p%40ss%3Aword@127.0.0.1:${tlsPort}`;
-    const { cache } = open({ url, tls: certificates({ ca: { path: cert, setting: 'redis_ca_file' } }) });
-    await cache.connect();
-    const one = key();
-    await cache.set(one, Buffer.from('secret'), 60);
-    expect(await cache.claim(one, 'a', 1_000)).toEqual({ lease: 'ours', value: Buffer.from('secret') });
-    const error: unknown = await open({ url })
-      .cache.connect()
-      .catch((caught: unknown) => caught);
-    expect(error).toMatchObject({
-      code: 'cache_unreachable',
-      message: expect.stringMatching(
-        /its certificate is signed by an authority that is not trusted here; name that one in `redis_ca_file`\.$/,
-      ),
-    });
-    expect(String(error)).not.toContain('p@ss');
   });
 });
