@@ -46,7 +46,7 @@ export interface LaneLimits {
 
 /** All lanes of a consumer: one for each partition that the group has given us. */
 export interface Lanes {
-  /** In the group, whatever it has given us. False before the first assignment, during a rebalance, and at the end. */
+  /** In the group, whatever it has given us. False before the first assignment, during a rebalance, out of touch with Kafka, and at the end. */
   readonly joined: boolean;
   /** Joins the group; resolves at the first assignment. @throws MnerError `topic_missing` and the wire's codes */
   start(): Promise<void>;
@@ -298,7 +298,7 @@ export function createLanes(options: LanesOptions): Lanes {
 
   return {
     get joined() {
-      return joined;
+      return joined && consumer.inTouch();
     },
     async start() {
       if (phase !== 'running' || report) return;

@@ -157,6 +157,7 @@ export function createGroup(
             rebalance();
           });
         },
+        inTouch: () => member !== undefined && members.has(member) && member.generation === generation,
         pause(partitions) {
           for (const log of held(partitions)) member?.paused.add(log);
         },

@@ -106,6 +106,11 @@ export interface ConsumerHandlers {
 export interface Consumer {
   /** Joins the group; resolves when the first assignment has come, or at once after `stop`. @throws MnerError `topic_missing` and the wire's codes */
   start(handlers: ConsumerHandlers): Promise<void>;
+  /**
+   * Whether we are a member of the group, and its coordinator has answered within the session's time-out: after that it takes us for
+   * dead and gives our partitions away, though we may not have heard of it.
+   */
+  inTouch(): boolean;
   pause(partitions: readonly TopicPartition[]): void;
   resume(partitions: readonly TopicPartition[]): void;
   /** @throws MnerError `broker_unavailable` when the commit did not happen, or may not have */

@@ -198,6 +198,16 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
       await Promise.all([one.stop(), two.stop()]);
     });
 
+    it('is in touch with its group from its first assignment until it stops', async () => {
+      const input = await topic(1);
+      const consumer = broker.consumer({ topics: [input], group: freshName('group') });
+      expect(consumer.inTouch()).toBe(false);
+      await consumer.start(inbox());
+      expect(consumer.inTouch()).toBe(true);
+      await consumer.stop();
+      expect(consumer.inTouch()).toBe(false);
+    });
+
     it('refuses a commit of a member that has left', async () => {
       const input = await topic();
       const [consumer] = await join({ topics: [input], group: freshName('group') });

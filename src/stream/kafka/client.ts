@@ -7,6 +7,7 @@ import { bearer } from './bearer.js';
 import type { Compression } from './codecs.js';
 import { Kafka, logLevel } from './kafkajs.js';
 import type { Refusals } from './refusals.js';
+import { hangingUp } from './silence.js';
 
 export interface KafkaOptions {
   /** `host:port` of any brokers of the cluster. */
@@ -35,6 +36,9 @@ export type Sasl =
 /** The longest that the first contact with the cluster may take, in milliseconds. */
 export const CONNECT_DEADLINE_MS = 10_000;
 
+const REQUEST_TIMEOUT_MS = 10_000;
+const SILENT = `A Kafka broker has not answered a request within ${REQUEST_TIMEOUT_MS / 1000} seconds; its connections are opened anew.`;
+
 /** A cluster that is reached through a fresh kafkajs client each time it is asked for one. */
 export interface KafkaCluster {
   readonly brokers: string;
@@ -62,37 +66,42 @@ export function kafkaCluster(options: KafkaOptions): KafkaCluster {
     clock,
     emit,
     client: ({ retry, refusals } = {}) =>
-      new Kafka({
-        brokers: [...brokers],
-        clientId,
-        // A word for its log; the sockets are made below.
-        ssl: options.tls !== undefined,
-        ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
-        connectionTimeout: Math.max(1000, Math.floor(8000 / attempts)),
-        authenticationTimeout: 5000,
-        // A half-open connection shows by a request without an answer; kafkajs would wait 30 s for it.
-        requestTimeout: 10_000,
-        enforceRequestTimeout: true,
-        // All five are named: kafkajs has other defaults where NODE_ENV is "test".
-        retry: retry ?? {
-          initialRetryTime: 100,
-          maxRetryTime: 1000,
-          factor: 0.2,
-          multiplier: 2,
-          retries: attempts - 1,
-        },
-        socketFactory: socketsWith(options.tls),
-        logLevel: logLevel.WARN,
-        logCreator: () => (entry) => {
-          refusals?.hear(entry);
-          log(entry);
-        },
-      }),
+      hangingUp(
+        dialWith(options.tls),
+        (socketFactory) =>
+          new Kafka({
+            brokers: [...brokers],
+            clientId,
+            // A word for its log; the sockets are made below.
+            ssl: options.tls !== undefined,
+            ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
+            connectionTimeout: Math.max(1000, Math.floor(8000 / attempts)),
+            authenticationTimeout: 5000,
+            // A half-open connection shows by a request without an answer; kafkajs would wait 30 s for it.
+            requestTimeout: REQUEST_TIMEOUT_MS,
+            enforceRequestTimeout: true,
+            // All five are named: kafkajs has other defaults where NODE_ENV is "test".
+            retry: retry ?? {
+              initialRetryTime: 100,
+              maxRetryTime: 1000,
+              factor: 0.2,
+              multiplier: 2,
+              retries: attempts - 1,
+            },
+            socketFactory,
+            logLevel: logLevel.WARN,
+            logCreator: () => (entry) => {
+              refusals?.hear(entry);
+              log(entry);
+            },
+          }),
+        (broker) => emit({ type: 'note', level: 'warn', message: SILENT, detail: { broker } }),
+      ),
   };
 }
 
 /** kafkajs leaves Nagle's algorithm on, which with delayed acknowledgements adds up to 40 ms to a small request. */
-function socketsWith(context: KafkaOptions['tls']): ISocketFactory {
+function dialWith(context: KafkaOptions['tls']): (to: Parameters<ISocketFactory>[0]) => net.Socket {
   return ({ host, port, onConnect }) => {
     const named = net.isIP(host) ? {} : { servername: host };
     const socket = context

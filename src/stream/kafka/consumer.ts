@@ -4,6 +4,7 @@ import { asMnerError, MnerError } from '../../errors.js';
 import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, Place, TopicPartition } from '../port.js';
 import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
+import { type Deferred, deferred, settled } from './deferred.js';
 import { isWireError, wireError } from './errors.js';
 import { createPositions } from './positions.js';
 import { fromMessage } from './records.js';
@@ -29,10 +30,12 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   const refusals = createRefusals();
   let consumer: KafkaConsumer | undefined;
   let stopping: Promise<void> | undefined;
-  let first: PromiseWithResolvers | undefined;
+  let first: Deferred | undefined;
   /** Counts the joins; what began under an older one is void. */
   let generation = 0;
   let joined = false;
+  /** When the coordinator answered last. */
+  let heard = 0;
   /** No fetch is under way: before the first join, and between REBALANCING, which comes after they ended, and the next. */
   let quiet = true;
   /** The consumer stopped, and has not joined since. */
@@ -106,7 +109,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   };
 
   const listen = (member: KafkaConsumer, handlers: ConsumerHandlers): void => {
-    const { GROUP_JOIN, REBALANCING, CRASH, COMMIT_OFFSETS, END_BATCH_PROCESS } = member.events;
+    const { GROUP_JOIN, HEARTBEAT, REBALANCING, CRASH, COMMIT_OFFSETS, END_BATCH_PROCESS } = member.events;
     member.on(GROUP_JOIN, ({ payload }) => {
       joining.resolve();
       if (ending.signal.aborted) return;
@@ -115,6 +118,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       );
       generation += 1;
       joined = true;
+      heard = clock.now();
       outage = false;
       acknowledged.clear();
       rewinds.clear();
@@ -126,6 +130,9 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       quiet = false;
       handlers.assigned(partitions);
       first?.resolve();
+    });
+    member.on(HEARTBEAT, () => {
+      heard = clock.now();
     });
     member.on(REBALANCING, () => {
       quiet = true;
@@ -311,6 +318,9 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
 
   return {
     start,
+    inTouch() {
+      return joined && clock.now() - heard <= sessionTimeoutMs;
+    },
     pause: (partitions) => joined && consumer?.pause(each(partitions)),
     resume: (partitions) => joined && consumer?.resume(each(partitions)),
     commit,
@@ -321,27 +331,4 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
 
 function keyOf({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
-}
-
-interface PromiseWithResolvers {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: Error): void;
-}
-
-function deferred(): PromiseWithResolvers {
-  let resolve = () => {};
-  let reject = (_error: Error) => {};
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  promise.catch(() => {});
-  return { promise, resolve, reject };
-}
-
-function settled(): PromiseWithResolvers {
-  const one = deferred();
-  one.resolve();
-  return one;
 }
