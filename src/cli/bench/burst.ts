@@ -36,8 +36,7 @@ export async function startBurstSide(lab: Lab, options: BurstOptions): Promise<B
   const { program = 'run', env } = options;
   const channel = await openChannel(lab);
   const overrides = { ...options.overrides, ...channel.overrides };
-  const start = () =>
-    typeof program === 'string' ? startProgram(program, lab.command, overrides, env) : program(overrides);
+  const start = () => (typeof program === 'string' ? startProgram(program, lab, overrides, env) : program(overrides));
   const programs: Program[] = [];
   const stop = async () => {
     await Promise.all(programs.map((one) => one.stop()));

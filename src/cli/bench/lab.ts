@@ -3,13 +3,15 @@ import { brokerOf } from '../../adapters.js';
 import type { LoadedConfig } from '../../config/load.js';
 import type { Config } from '../../config/schema.js';
 import { MnerError } from '../../errors.js';
+import { memoryCache } from '../../image/cache/memory.js';
 import type { Row } from '../../inference/row.js';
 import { startKafka } from '../../local/kafka.js';
 import { startRedis } from '../../local/redis.js';
 import { loadModels, type Models } from '../../models.js';
-import { knownTokens } from '../../serving/tuned-host.js';
+import { openStations } from '../../stations.js';
 import type { Broker } from '../../stream/port.js';
 import { silent } from '../../telemetry/events.js';
+import { createTelemetry } from '../../telemetry/telemetry.js';
 import { createEncoder } from '../../text/encode.js';
 import { splitWords } from '../../text/words.js';
 import { say } from '../print.js';
@@ -59,7 +61,7 @@ export interface Lab {
   stop(): Promise<void>;
 }
 
-/** With the token budget of a worker in the place of `auto`. */
+/** With the token budget and the threads of a worker on this machine in the place of `auto`. */
 export type LabConfig = Config & { readonly batch_tokens: number };
 
 export interface LabTweet extends RecordedTweet {
@@ -108,7 +110,7 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
   return {
     command,
     // The sets are read over and over: a ratio to a ceiling means nothing where one side remembers.
-    config: { ...config, repeat_cache_bytes: 0, batch_tokens: await knownTokens(models, config) },
+    config: { ...config, repeat_cache_bytes: 0, ...(await feedingOf(config)) },
     models,
     windows,
     seconds,
@@ -129,6 +131,23 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
       for (const stop of stops.splice(0).reverse()) await stop();
     },
   };
+}
+
+/**
+ * What a worker takes on this machine, measured as at its first start where nothing is remembered. All programs are then given
+ * the same, and none measures for itself while another works.
+ */
+async function feedingOf(config: Config): Promise<{ batch_tokens: number; threads: number }> {
+  const telemetry = createTelemetry({ log: { level: 'warn' }, nodeMetrics: false });
+  const stations = await openStations(config, telemetry, { calibrate: true, cache: memoryCache() });
+  try {
+    const { tokens, threads, from } = stations.feeding();
+    say(`A worker takes batches of ${tokens} tokens and ${threads} threads here (${from}).`);
+    return { batch_tokens: tokens, threads };
+  } finally {
+    await stations.stop();
+    telemetry.stop();
+  }
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -41,7 +41,7 @@ async function measure(lab: Lab): Promise<OpenLoop> {
   });
   let program: Program | undefined;
   try {
-    program = await startProgram('watched-program', lab.command, { ...TEXT_ONLY, ...channel.overrides });
+    program = await startProgram('watched-program', lab, { ...TEXT_ONLY, ...channel.overrides });
     const values = textValues(lab);
     let sent = 0;
     const send = (at: number) => {

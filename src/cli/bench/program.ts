@@ -4,6 +4,7 @@ import { flagName } from '../../config/fields.js';
 import { pickFlags, secretOfFileKey } from '../../config/flags.js';
 import { MnerError } from '../../errors.js';
 import { type Guarded, spawnGuarded } from '../../local/process.js';
+import type { Lab } from './lab.js';
 
 /** What every program of the bench logs when it reads its input, with its HTTP port; `mner run` does. */
 export const READY = 'The worker is ready.';
@@ -31,7 +32,7 @@ export interface Program {
 export type ProgramName = 'run' | 'host-program' | 'naive-program' | 'watched-program';
 
 /**
- * Starts a program with the configuration of the command that it is called from, and over it `overrides`; it never outlives us.
+ * Starts a program with the configuration of the lab's command, and over it `overrides`; it never outlives us.
  *
  * @param overrides texts as flags take them
  * @param env for what is no configuration
@@ -39,14 +40,21 @@ export type ProgramName = 'run' | 'host-program' | 'naive-program' | 'watched-pr
  */
 export async function startProgram(
   name: ProgramName,
-  command: Command,
+  { command, config }: Pick<Lab, 'command' | 'config'>,
   overrides: Readonly<Record<string, string>>,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Program> {
   const path = name === 'run' ? '../main.js' : `./${name}.js`;
   const script = fileURLToPath(new URL(path, import.meta.url));
   // The bench sends its set again and again, and no side may remember it.
-  const fixed = { log_level: 'info', log_format: 'json', http_port: '0', repeat_cache_bytes: '0' };
+  const fixed = {
+    log_level: 'info',
+    log_format: 'json',
+    http_port: '0',
+    repeat_cache_bytes: '0',
+    batch_tokens: String(config.batch_tokens),
+    threads: String(config.threads),
+  };
   const flags = flagsOf(command, { ...overrides, ...fixed });
   const args = [script, ...(name === 'run' ? ['run'] : []), ...flags];
   const { line, program } = await startReady(process.execPath, args, env);

@@ -29,7 +29,7 @@ export async function recovery(lab: Lab): Promise<Measured> {
     alive.add(partition);
     news();
   });
-  const start = () => startProgram('run', lab.command, { ...TEXT_ONLY, ...SESSION, ...channel.overrides });
+  const start = () => startProgram('run', lab, { ...TEXT_ONLY, ...SESSION, ...channel.overrides });
   const workers: Program[] = [];
   const trickle = startTrickle(channel, textValues(lab));
   const everyPartition = async () => {
