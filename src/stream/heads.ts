@@ -31,6 +31,9 @@ export interface HeadLimits {
 /** Bytes of outcomes in one transaction; it is sent in parts. */
 const TRANSACTION_BYTES = 8 * 1024 * 1024;
 
+/** Of `commitEveryMs`, the least time between two transactions of a lane that has nothing left to finish. */
+const IDLE_SHARE = 0.5;
+
 /** The finished heads of all lanes on their way out: when they go, how much at once, and one behind the other. */
 export interface Heads {
   /** The lane may have finished records at its head. */
@@ -49,19 +52,36 @@ export function createHeads(options: HeadsOptions): Heads {
   const due = ({ lane, ripe }: OpenLane): boolean =>
     delivery.commits === 'lanes' || hurried() || ripe || lane.ready >= commitEveryRecords;
 
+  /**
+   * When the finished head goes, due or not. A lane in which nothing is left to finish waits for nobody but the next record, who
+   * may be long in coming: it goes at once, unless its last transaction has only just begun.
+   */
+  const ripeAt = ({ lane, ready, began }: OpenLane, now: number): number => {
+    const waited = (ready ?? now) + commitEveryMs;
+    return lane.ready === lane.size ? Math.min(waited, Math.max(now, began + IDLE_SHARE * commitEveryMs)) : waited;
+  };
+
   const ripen = (held: OpenLane): void => {
-    if (held.ripening || held.lane.ready === 0) return;
-    held.ripening = clock.after(commitEveryMs, () => {
+    if (held.lane.ready === 0) return;
+    const now = clock.now();
+    held.ready ??= now;
+    const at = ripeAt(held, now);
+    if (held.ripening && held.ripening.at <= at) return;
+    held.ripening?.timer.cancel();
+    const timer = clock.after(at - now, () => {
       held.ripe = true;
       deliver(held);
     });
+    held.ripening = { at, timer };
   };
 
   const takeBatch = (held: OpenLane): Batch | undefined => {
     if (!due(held)) return undefined;
-    held.ripening?.cancel();
+    held.ripening?.timer.cancel();
     held.ripening = undefined;
     held.ripe = false;
+    held.ready = undefined;
+    held.began = clock.now();
     if (delivery.commits === 'itself') return held.lane.take({ records: commitEveryRecords, bytes: TRANSACTION_BYTES });
     return held.lane.take({ records: publishRecords, bytes: publishBytes });
   };

@@ -150,7 +150,7 @@ export function createLanes(options: LanesOptions): Lanes {
   };
 
   const shut = ({ lane, ripening }: OpenLane): void => {
-    ripening?.cancel();
+    ripening?.timer.cancel();
     pressure.release(lane.close());
   };
 

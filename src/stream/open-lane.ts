@@ -19,9 +19,13 @@ export interface OpenLane {
   stale: boolean;
   /** Its head is being delivered, or waits to be. */
   delivering: boolean;
-  /** Until what is finished has waited long enough for more to go into one transaction with it. */
-  ripening: Timer | undefined;
+  /** Until what is finished has waited long enough for more to go into one transaction with it, and when that is. */
+  ripening: { readonly at: number; readonly timer: Timer } | undefined;
   ripe: boolean;
+  /** When the oldest of what is finished and not on its way was first seen so; undefined where nothing is. */
+  ready: number | undefined;
+  /** When the last transaction began. */
+  began: number;
 }
 
 export function createOpenLane(of: TopicPartition, epoch: AbortController, reading: boolean, emit: Emit): OpenLane {
@@ -33,7 +37,14 @@ export function createOpenLane(of: TopicPartition, epoch: AbortController, readi
   };
   const handle = { topic, partition, signal: epoch.signal, stumbled, recovered: () => lane.recover() };
   const key = `${topic}/${partition}`;
-  return { lane, key, epoch, handle, reading, stale: false, delivering: false, ripening: undefined, ripe: false };
+  const head = {
+    delivering: false,
+    ripening: undefined,
+    ripe: false,
+    ready: undefined,
+    began: Number.NEGATIVE_INFINITY,
+  };
+  return { lane, key, epoch, handle, reading, stale: false, ...head };
 }
 
 /** Every record of the epoch listens to its end, which Node would take for a leak. */

@@ -30,6 +30,40 @@ describe('exactly once', () => {
     expect(results(events)).toEqual(['committed', 'committed']);
   });
 
+  it('commits at once where a lane has nothing left to finish, but not twice within half of the time', async () => {
+    const world = await setUp({ ...exactly, limits: { commitEveryMs: 500 } });
+    let finish: (() => void) | undefined;
+    const { until, events } = await startLanes(world, async (record) => {
+      if (record.offset === 3n) await new Promise<void>((resolve) => (finish = resolve));
+      return output(record);
+    });
+    put(world.broker, 0, 'a');
+    await settle();
+    world.clock.advance(0);
+    await until(() => of(events, 'tweet').length === 1);
+    put(world.broker, 0, 'b');
+    await settle();
+    world.clock.advance(249);
+    await settle();
+    expect(of(events, 'tweet')).toHaveLength(1);
+    world.clock.advance(1);
+    await until(() => of(events, 'tweet').length === 2);
+    // Another is on its way: the one that is done waits for it, for the whole time at most.
+    world.clock.advance(1000);
+    put(world.broker, 0, 'c', 'd');
+    await settle();
+    world.clock.advance(499);
+    await settle();
+    expect(of(events, 'tweet')).toHaveLength(2);
+    world.clock.advance(1);
+    await until(() => of(events, 'tweet').length === 3);
+    finish?.();
+    await settle();
+    world.clock.advance(250);
+    await until(() => of(events, 'tweet').length === 4);
+    expect(await committed(world.broker)).toBe(4n);
+  });
+
   it('writes dead letters, and what is too large, in the same transaction', async () => {
     const world = await setUp({ ...exactly, maxMessageBytes: 2000, limits: { commitEveryRecords: 4 } });
     put(world.broker, 0, 'a', 'b', 'c', 'd');

@@ -34,7 +34,7 @@ export const deliveryFields = {
   commit_every_ms: z.int().min(10).max(60_000).default(500).register(about, {
     section: 'Delivery',
     description:
-      'Time after which offsets are committed in any case. Lower repeats less after a crash; higher asks less of the broker.',
+      'Time after which offsets are committed in any case; with `exactly_once` a partition that has nothing left to finish commits at once, but not twice within half of it. Lower repeats less after a crash; higher asks less of the broker.',
     value: 'ms',
     unit: 'ms',
   }),
