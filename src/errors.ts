@@ -75,7 +75,15 @@ export const ERRORS = {
     'It is redone by the next worker.',
   ),
 
-  // Dead letters
+  // Dead letters, and what is tried again
+  dead_letters_unavailable: retryable(
+    'The dead-letter topic is missing, or takes nothing of this worker.',
+    'Create it, grant the right to write, or raise its `max.message.bytes`; lanes with a dead letter wait, and nothing is dropped.',
+  ),
+  picture_unavailable: retryable(
+    'The picture could not be had for now.',
+    'Nothing: the tweet is tried again after `retry_delay_ms`, and goes out as text the last time.',
+  ),
   redrive_overtaken: fatal(
     5,
     'Another `mner dlq redrive` has taken over while this one ran.',

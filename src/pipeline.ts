@@ -8,9 +8,11 @@ import { toRecord } from './ner/record.js';
 import { placeChunks } from './ner/spans.js';
 import type { Roster } from './serving/roster.js';
 import type { ServedModel } from './serving/served-model.js';
+import { DEAD_LETTER_HEADERS } from './stream/dead-letter.js';
 import { headerText, textHeader, withoutHeaders } from './stream/headers.js';
 import type { Outcome, Process } from './stream/outcome.js';
 import type { Headers, InputRecord } from './stream/port.js';
+import { atSource, mayRetry, type RetryTopic } from './stream/retry-topic.js';
 import type { Emit } from './telemetry/events.js';
 import { continueTrace } from './telemetry/trace.js';
 import { type Mentions, splitWords, type Word } from './text/words.js';
@@ -29,24 +31,40 @@ export interface PipelineParts {
   readonly priorityOf: (topic: string) => Priority;
   /** Whether each mention gets a record of its own. */
   readonly eachMention: boolean;
+  /** Where records that failed for now come from once more. @default there is none */
+  readonly retry?: RetryTopic | undefined;
+  /** Whether a tweet of this topic is put off by way of it, when its picture cannot be had for now. */
+  readonly putsOff: (topic: string) => boolean;
   readonly clock: Clock;
   readonly emit: Emit;
 }
 
 /** Headers that we set; those that came with the same names are replaced. */
-const OURS: ReadonlySet<string> = new Set(['mner-schema', 'mner-model', 'mner-source', 'traceparent']);
+const OURS: ReadonlySet<string> = new Set([
+  'mner-schema',
+  'mner-model',
+  'mner-source',
+  'traceparent',
+  // Of a record that failed before.
+  ...DEAD_LETTER_HEADERS,
+]);
+
+/** What became of a picture that may be had later. Not `skipped`: this worker has too much to do as it is. */
+const FOR_NOW: ReadonlySet<Look['status']> = new Set(['unreachable', 'timed_out', 'rate_limited']);
 
 const SCHEMA: ReadonlySet<string> = new Set(['mner-schema']);
 
 /** The way of one tweet, station by station: bytes, tweet, picture, words, entities, record. */
 export function createPipeline(parts: PipelineParts): Process {
-  const { roster, mentions, door, priorityOf, eachMention, clock, emit } = parts;
+  const { roster, mentions, door, priorityOf, retry, putsOff, eachMention, clock, emit } = parts;
 
   async function readTweet(tweet: Tweet, source: InputRecord, signal: AbortSignal): Promise<EntityRecord> {
     if (tweet.photos.length > 1) emit({ type: 'photos_left', photos: tweet.photos.length - 1 });
     const { model: served, end } = roster.lease(tweet.id);
     try {
       const look = await served.images.look(usablePhoto(tweet), signal);
+      if (retry && FOR_NOW.has(look.status) && putsOff(source.topic) && mayRetry(source, retry))
+        throw new MnerError('picture_unavailable', `The picture could not be had for now (${look.status}).`);
       // Its partition may go to somebody else while it waits; reading it then would hold up what is ours.
       const priority = priorityOf(source.topic);
       const leave = await door.enter(tweet.text.length, priority, signal);
@@ -92,18 +110,13 @@ export function createPipeline(parts: PipelineParts): Process {
       image: { status: look.status, relevance: reading.relevance, cache: look.cache },
       windows: reading.windows,
       model: model(),
-      source: {
-        topic: source.topic,
-        partition: source.partition,
-        offset: String(source.offset),
-        timestamp: source.timestamp,
-      },
+      source: placeOf(atSource(source, retry)),
       processedAt: clock.wall(),
     });
   }
 
   function outputOf(record: EntityRecord, source: InputRecord): Outcome {
-    const headers = outputHeaders(source, record.model);
+    const headers = outputHeaders(atSource(source, retry), record.model);
     const value = Buffer.from(JSON.stringify(record));
     if (!eachMention) return { kind: 'output', value, headers };
     const { tweet_id, entities, source: from, processed_at } = record;
@@ -124,7 +137,7 @@ export function createPipeline(parts: PipelineParts): Process {
 
   return async (record, signal) => {
     if (record.value === null)
-      return { kind: 'output', value: null, headers: outputHeaders(record, roster.stable.model()) };
+      return { kind: 'output', value: null, headers: outputHeaders(atSource(record, retry), roster.stable.model()) };
     const start = clock.now();
     try {
       const tweet = parseTweet(record.value);
@@ -134,9 +147,15 @@ export function createPipeline(parts: PipelineParts): Process {
       return outputOf(result, record);
     } catch (error) {
       if (error instanceof MnerError && error.class === 'poison') return { kind: 'dead_letter', error };
+      // Not tried again in place: the fetch has had its time, and the record would hold up those behind it.
+      if (error instanceof MnerError && error.code === 'picture_unavailable') return { kind: 'retry', error };
       throw error;
     }
   };
+}
+
+function placeOf({ topic, partition, offset, timestamp }: InputRecord) {
+  return { topic, partition, offset: String(offset), timestamp };
 }
 
 /** The words of what X displays, with their places in the whole text. */

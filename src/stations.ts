@@ -6,6 +6,7 @@ import type { Images } from './image/look.js';
 import type { Cache, Origin } from './image/port.js';
 import { createDoor } from './inference/door.js';
 import type { InferenceHost } from './inference/port.js';
+import { inputsOf, isLow, retryOf } from './inputs.js';
 import { identityOfModels, loadCanary, loadModels, type Models } from './models.js';
 import type { EntityRecord } from './ner/record.js';
 import { createPipeline } from './pipeline.js';
@@ -102,7 +103,9 @@ function stationsOf(ground: Ground, roster: Roster<ServedModel>): Stations {
       roster,
       mentions: config.mentions,
       door: createDoor({ capacity: WAITING_UNITS, patienceMs: config.replay_patience_ms, clock }),
-      priorityOf: (topic) => (topic === config.replay_topic ? 'replay' : 'live'),
+      priorityOf: (topic) => (isLow(config, topic) ? 'replay' : 'live'),
+      retry: retryOf(config),
+      putsOff: (topic) => config.image_missing === 'retry' && inputsOf(config).includes(topic),
       eachMention: config.mentions_topic !== null,
       clock,
       emit,

@@ -3,12 +3,14 @@ import { type Clock, systemClock } from './clock.js';
 import { redactConfig } from './config/redact.js';
 import type { Config } from './config/schema.js';
 import { MnerError } from './errors.js';
+import { inputsOf, isLow, retryOf } from './inputs.js';
 import { type Adapters, openStations, type Stations } from './stations.js';
 import { atLeastOnce } from './stream/at-least-once.js';
 import type { Delivery } from './stream/delivery.js';
 import { exactlyOnce } from './stream/exactly-once.js';
 import { createLanes, type Lanes } from './stream/lanes.js';
 import type { Broker, Consumer } from './stream/port.js';
+import { waitMsOf } from './stream/retry-topic.js';
 import type { Emit } from './telemetry/events.js';
 import type { Telemetry } from './telemetry/telemetry.js';
 
@@ -66,10 +68,12 @@ export async function startWorker(config: Config, telemetry: Telemetry, adapters
         inflightBytes: config.inflight_bytes,
         inflightAgeMs: config.inflight_age_ms,
         laneRecords: (topic, lanes) =>
-          topic === config.replay_topic ? REPLAY_RECORDS : Math.max(REPLAY_RECORDS, Math.floor(LIVE_RECORDS / lanes)),
+          isLow(config, topic) ? REPLAY_RECORDS : Math.max(REPLAY_RECORDS, Math.floor(LIVE_RECORDS / lanes)),
         commitEveryRecords: config.commit_every_records,
         commitEveryMs: config.commit_every_ms,
+        retryBudgetMs: config.retry_timeout_ms,
       },
+      waitMs: (record) => waitMsOf(record, retryOf(config), clock.wall()),
       clock,
       emit,
     });
@@ -132,23 +136,21 @@ async function deliveryOf(config: Config, parts: DeliveryParts): Promise<Deliver
     output: config.output_topic,
     deadLetters: config.dead_letter_topic,
     mentions: config.mentions_topic ?? undefined,
+    retry: retryOf(config),
   };
   const shared = { topics, partitionsOf: (topic: string) => partitions.get(topic) as number, clock, emit };
-  if (config.delivery === 'at_least_once') return atLeastOnce({ ...shared, producer: await broker.producer() });
+  if (config.delivery === 'at_least_once')
+    return atLeastOnce({ ...shared, producer: await broker.producer(), retryBudgetMs: config.retry_timeout_ms });
   const { group, transaction_timeout_ms: timeoutMs } = config;
   return exactlyOnce({ ...shared, broker, consumer, group, timeoutMs });
 }
 
 /**
  * Records in process at once: of the live lanes together, so that a drain ends in time however many there are, and of each
- * lane of a replay, so that it takes what the live stream leaves.
+ * lane of a replay or a retry, so that it takes what the live stream leaves.
  */
 const LIVE_RECORDS = 1024;
 const REPLAY_RECORDS = 16;
-
-function inputsOf({ input_topic, replay_topic }: Config): string[] {
-  return replay_topic === null ? [input_topic] : [input_topic, replay_topic];
-}
 
 /** @throws MnerError `topic_missing`, naming all that are */
 async function partitionsOf(broker: Broker, config: Config): Promise<ReadonlyMap<string, number>> {

@@ -93,6 +93,56 @@ it('delivers exactly once where that is asked for: outcome and offset together',
   expect(await committed()).toBe(1n);
 });
 
+it.each(['at_least_once', 'exactly_once'] as const)(
+  'puts off a tweet whose picture cannot be had for now, and reads it as text the last time (%s)',
+  async (delivery) => {
+    const retry = {
+      retry_topic: 'tweets.retry',
+      retry_delay_ms: 100,
+      retry_attempts: 3,
+      image_missing: 'retry',
+    } as const;
+    const { broker, origin, starting } = await start({
+      settings: { ...config, ...retry, delivery, commit_every_ms: 10 },
+      topics: [...TOPICS, 'tweets.retry'],
+    });
+    origin.put('http://origin/away.jpg', 'unreachable');
+    await starting;
+    broker.append(config.input_topic, { partition: 1, value: Buffer.from('{"id":"0","text":"first"}') });
+    const tweet = { id: '1', text: 'Kobe Bryant', media: [{ type: 'photo', url: 'http://origin/away.jpg' }] };
+    const out: EntityRecord[] = [];
+    const came = new Promise<void>((resolve) => {
+      broker.onAppend(config.output_topic, (records) => {
+        out.push(...records.map(({ value }) => JSON.parse(String(value)) as EntityRecord));
+        if (out.length === 2) resolve();
+      });
+    });
+    broker.append(config.input_topic, {
+      partition: 1,
+      value: Buffer.from(JSON.stringify(tweet)),
+      headers: [['a', Buffer.from('1')]],
+    });
+    await came;
+    expect(out.map(({ tweet_id }) => tweet_id)).toEqual(['0', '1']);
+    expect(out[1]).toMatchObject({
+      image: { status: 'unreachable' },
+      source: { topic: config.input_topic, partition: 1, offset: '1' },
+    });
+    expect(broker.read('tweets.retry')).toHaveLength(2);
+    expect(broker.read(config.dead_letter_topic)).toEqual([]);
+    const headers = broker
+      .read(config.output_topic)
+      .at(-1)
+      ?.headers.map(([name, value]) => `${name}=${value}`);
+    expect(headers).toEqual([
+      'a=1',
+      'mner-schema=tweet-entities/1',
+      expect.stringMatching(/^mner-model=/),
+      `mner-source=${config.input_topic}/1/1`,
+    ]);
+  },
+);
+
 it('shows what runs, secrets hidden', async () => {
   const settings = { ...config, redis_url: 'redis://:hunter2@cache:6379' };
   const { starting } = await start({ settings });

@@ -21,7 +21,7 @@ const AHEAD = 512;
 
 /** `mner extract`: the worker of `mner run`, with a broker in memory: lines go in as records, records come out as lines. */
 export async function extract(file: string, command: Command): Promise<void> {
-  const loaded = patientSettingsOf(command, { replay_topic: null });
+  const loaded = patientSettingsOf(command, { replay_topic: null, retry_topic: null, image_missing: 'text' });
   const options = command.opts<{ text?: string; image?: string; pretty?: boolean }>();
   if (options.image !== undefined && options.text === undefined) {
     throw new MnerError('bad_input', '--image goes with --text.');

@@ -10,7 +10,7 @@ export function extractWith({ process }: Pick<Stations, 'process'>): Extract {
     const record = { topic: 'playground', partition: 0, offset: offset++, key: null, value, headers: [] };
     try {
       const outcome = await process({ ...record, timestamp: systemClock.wall() }, signal);
-      if (outcome.kind === 'dead_letter') return refusal(outcome.error);
+      if (outcome.kind !== 'output') return refusal(outcome.error);
       return { ok: true, record: JSON.parse(String(outcome.value)) as object };
     } catch (error) {
       return refusal(error);

@@ -15,6 +15,7 @@ export function topicsOf(config: Config): { topic: string; use: string }[] {
     { topic: config.dead_letter_topic, use: 'dead letters' },
     ...(config.mentions_topic === null ? [] : [{ topic: config.mentions_topic, use: 'mentions' }]),
     ...(config.replay_topic === null ? [] : [{ topic: config.replay_topic, use: 'replay' }]),
+    ...(config.retry_topic === null ? [] : [{ topic: config.retry_topic, use: 'retry' }]),
   ];
 }
 

@@ -69,6 +69,12 @@ export const LAWS: readonly Law[] = [
     },
   },
   {
+    rule: '`image_missing` `retry` needs `retry_topic`',
+    reason: 'a tweet without its picture would have nowhere to wait',
+    broken: ({ image_missing: missing, retry_topic: topic }) =>
+      missing === 'retry' && topic === null ? 'image_missing must not be retry without retry_topic' : undefined,
+  },
+  {
     rule: '`kafka_sasl_mechanism` `oauthbearer` goes with one of `kafka_sasl_token_file` and `kafka_sasl_token_url`, and they with it',
     reason: 'the token must come from one place',
     broken: (config) => {
@@ -171,7 +177,14 @@ function certificateWithKey(
 }
 
 function sameTopic(config: Config): string | undefined {
-  const keys = ['input_topic', 'output_topic', 'dead_letter_topic', 'mentions_topic', 'replay_topic'] as const;
+  const keys = [
+    'input_topic',
+    'output_topic',
+    'dead_letter_topic',
+    'mentions_topic',
+    'replay_topic',
+    'retry_topic',
+  ] as const;
   const taken = new Map<string, string>();
   for (const key of keys) {
     const name = config[key];

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Emit } from '../telemetry/events.js';
 import { createAges } from './ages.js';
-import type { OpenLane } from './open-lane.js';
+import { mayRead, type OpenLane } from './open-lane.js';
 import type { Consumer, TopicPartition } from './port.js';
 import { createPressure } from './pressure.js';
 
@@ -20,7 +20,7 @@ export interface BackPressureOptions {
 
 /**
  * When reading stands still: of all partitions while too many bytes are held (`pressure.ts`), of one while its oldest record has been
- * here for too long (`ages.ts`). A partition is read again when neither holds it any more.
+ * here for too long (`ages.ts`). A partition is read again when neither holds it any more, nor anything else (`halts.ts`).
  */
 export interface BackPressure {
   hold(bytes: number): void;
@@ -53,13 +53,13 @@ export function createBackPressure(options: BackPressureOptions): BackPressure {
       tell();
     },
     resume() {
-      if (reads()) consumer.resume(placesOf(lanes().filter(({ reading, stale }) => reading && !stale)));
+      if (reads()) consumer.resume(placesOf(lanes().filter(mayRead)));
       tell();
     },
   });
 
   const enter = (held: OpenLane): void => {
-    if (reads() && held.reading && !held.stale && !bytes.paused) consumer.resume([held.handle]);
+    if (reads() && mayRead(held) && held.lane.state !== 'closed' && !bytes.paused) consumer.resume([held.handle]);
   };
 
   const ages = createAges({

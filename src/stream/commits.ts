@@ -65,7 +65,16 @@ export function createCommits(options: CommitsOptions): Commits {
 
   const plan = (): void => {
     if (records >= everyRecords) void commit();
-    else if (due.size > 0) timer ??= clock.after(everyMs, () => void commit());
+    else if (due.size > 0) timer ??= clock.after(everyMs, ripe);
+  };
+
+  /**
+   * The timer is forgotten in any case: when a commit is under way this one does nothing, and the plan that follows its end must
+   * find none. It once found the timer that had rung, and what was due waited for the next records, however long they took.
+   */
+  const ripe = (): void => {
+    timer = undefined;
+    void commit();
   };
 
   const note = (error: MnerError): void => emit({ type: 'note', level: 'warn', message: error.message });

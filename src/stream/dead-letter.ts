@@ -22,6 +22,7 @@ export const DEAD_LETTER_HEADERS: ReadonlySet<string> = new Set([
   'mner-attempts',
   'mner-value-sha256',
   'mner-truncated',
+  'mner-not-before',
 ]);
 
 /** Characters of an error's message that a header holds. */
@@ -51,6 +52,11 @@ export function deadLetter(record: InputRecord, error: MnerError, size: DeadLett
     headers.push(textHeader('mner-value-sha256', createHash('sha256').update(record.value).digest('hex')));
   headers.push(textHeader('mner-truncated', 'true'));
   return { key: size === 'bare' ? null : record.key, value: null, headers };
+}
+
+/** Whether it is one of the size `bare`, or no larger than that. */
+export function isBare({ key, value, headers }: OutputRecord): boolean {
+  return key === null && value === null && headers.every(([name]) => DEAD_LETTER_HEADERS.has(name));
 }
 
 /** How often this record failed before; what is no number counts as never. */

@@ -10,6 +10,8 @@ export interface DeliveringLane {
   /** To be told when a write failed for now, and before it is tried again. */
   stumbled(error: MnerError): void;
   recovered(): void;
+  /** To be told when writes have failed for longer than the retry budget allows, and are tried on: the lane pauses. */
+  spent(error: MnerError): void;
 }
 
 /** Nobody knows, or will know, whether it was delivered: all that the lane holds is to be read and done again. */

@@ -5,7 +5,7 @@ import type { DeliveringLane, Delivery, Voided } from './delivery.js';
 import type { Finished } from './lane.js';
 import type { Broker, Consumer, TopicPartition, TransactionalProducer } from './port.js';
 import { persist } from './retry.js';
-import { outcomeWriter, type Topics } from './write-outcomes.js';
+import { outcomeWriter, type Topics, waitingForDeadLetters } from './write-outcomes.js';
 
 export interface ExactlyOnceOptions {
   readonly broker: Pick<Broker, 'transactions'>;
@@ -70,7 +70,7 @@ interface Session {
 export function exactlyOnce(options: ExactlyOnceOptions): Delivery {
   const { broker, consumer, group, topics, partitionsOf, timeoutMs } = options;
   const { clock = systemClock, emit = silent } = options;
-  const write = outcomeWriter({ topics, partitionsOf, emit });
+  const write = outcomeWriter({ topics, partitionsOf, clock, emit });
   const sessions = new Map<string, Session>();
   const keyOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
@@ -149,7 +149,7 @@ export function exactlyOnce(options: ExactlyOnceOptions): Delivery {
         live(lane);
         return producer.send(to, records);
       };
-      const became = await write(partition, send, finished);
+      const became = await write(partition, waitingForDeadLetters(topics.deadLetters, send), finished);
       live(lane);
       const began = clock.now();
       committing = true;

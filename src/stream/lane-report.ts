@@ -9,7 +9,8 @@ export function tell(delivered: readonly Finished[], clock: Clock, emit: Emit): 
     if (outcome.kind === 'dead_letter') {
       emit({ type: 'tweet', outcome: 'dead_letter' });
       emit({ type: 'dead_letter', code: outcome.error.code });
-    } else emit({ type: 'tweet', outcome: outcome.value === null ? 'tombstone' : 'output' });
+    } else if (outcome.kind === 'retry') emit({ type: 'tweet', outcome: 'retry' });
+    else emit({ type: 'tweet', outcome: outcome.value === null ? 'tombstone' : 'output' });
     // The record's clock is the broker's or the producer's, which may be ahead of ours; a record without a time has -1.
     if (record.timestamp >= 0) emit({ type: 'end_to_end', seconds: Math.max(0, now - record.timestamp) / 1000 });
   }

@@ -67,8 +67,12 @@ export interface Lane {
    * @throws MnerError `internal` when one is older than what came before
    */
   arrive(records: readonly InputRecord[], end: bigint, now?: number): number;
-  /** The next records to process, so that at most `limit` are in process at once. */
-  start(limit: number): readonly InputRecord[];
+  /**
+   * The next records to process, so that at most `limit` are in process at once.
+   *
+   * @param may whether a record may be processed now; those behind one that may not wait with it
+   */
+  start(limit: number, may?: (record: InputRecord) => boolean): readonly InputRecord[];
   /** A started record has its outcome. False when that is void: the lane is closed. */
   finish(offset: bigint, outcome: Outcome): boolean;
   /** Hands out finished records from the head, at least one; undefined when there is none, or a batch is out already. */
@@ -171,12 +175,14 @@ export function createLane(topic: string, partition: number): Lane {
       end = newEnd;
       return arrived;
     },
-    start(limit) {
+    start(limit, may = () => true) {
       const count = Math.min(limit - processing, ledger.length - started);
       if (count <= 0 || state === 'closed') return [];
       const next = ledger.slice(started, started + count).map(({ record }) => record);
-      started += count;
-      processing += count;
+      const held = next.findIndex((record) => !may(record));
+      if (held >= 0) next.length = held;
+      started += next.length;
+      processing += next.length;
       return next;
     },
     finish(offset, outcome) {
@@ -247,6 +253,6 @@ export function heldBytes({ key, value, headers }: InputRecord): number {
 /** What the outcome adds to a batch on the wire; the broker's framing is a few bytes more. */
 function outcomeBytes(record: InputRecord, outcome: Outcome): number {
   const key = record.key?.length ?? 0;
-  if (outcome.kind === 'dead_letter') return key + (record.value?.length ?? 0) + headerBytes(record.headers);
+  if (outcome.kind !== 'output') return key + (record.value?.length ?? 0) + headerBytes(record.headers);
   return key + (outcome.value?.length ?? 0) + headerBytes(outcome.headers);
 }

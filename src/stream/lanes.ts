@@ -4,11 +4,12 @@ import { type Emit, silent } from '../telemetry/events.js';
 import { createBackPressure } from './back-pressure.js';
 import { createCommits } from './commits.js';
 import type { Delivery } from './delivery.js';
+import { createHalts } from './halts.js';
 import { createHeads } from './heads.js';
 import { heldBytes } from './lane.js';
 import { reportLane, tell } from './lane-report.js';
 import { createOpenLane, newEpoch, type OpenLane } from './open-lane.js';
-import type { Process } from './outcome.js';
+import { givenUp, type Process } from './outcome.js';
 import type { Consumer, InputRecord, TopicPartition } from './port.js';
 import { persist } from './retry.js';
 
@@ -19,6 +20,8 @@ export interface LanesOptions {
   /** Told once, when nothing sensible can follow; nothing is committed after it. */
   readonly failed: (error: MnerError) => void;
   readonly limits?: LaneLimits;
+  /** How long a record must still wait before it may be processed, in milliseconds. @default none waits */
+  readonly waitMs?: (record: InputRecord) => number;
   readonly clock?: Clock;
   readonly emit?: Emit;
 }
@@ -40,6 +43,8 @@ export interface LaneLimits {
   readonly commitEveryRecords?: number;
   /** The longest that an acknowledged (of a transaction: finished) record waits for its commit, in milliseconds. @default 500 */
   readonly commitEveryMs?: number;
+  /** How long a record that fails for now is tried again in place, in milliseconds. @default for ever */
+  readonly retryBudgetMs?: number;
   /** How often lag and age are told, in milliseconds. @default 1000 */
   readonly reportEveryMs?: number;
 }
@@ -66,7 +71,8 @@ const FENCED_PAUSE_MS = 2000;
 export function createLanes(options: LanesOptions): Lanes {
   const { consumer, process, delivery, clock = systemClock, emit = silent, limits = {} } = options;
   const { inflightBytes = 64 * 1024 * 1024, lowWaterBytes = inflightBytes / 2, laneRecords = () => 512 } = limits;
-  const { commitEveryRecords = 5000, commitEveryMs = 500, reportEveryMs = 1000, inflightAgeMs = 15_000 } = limits;
+  const { commitEveryRecords = 5000, commitEveryMs = 500, reportEveryMs = 1000 } = limits;
+  const { inflightAgeMs = 15_000, retryBudgetMs } = limits;
 
   let open = new Map<string, OpenLane>();
   let epoch = newEpoch();
@@ -90,6 +96,15 @@ export function createLanes(options: LanesOptions): Lanes {
     highBytes: inflightBytes,
     lowBytes: lowWaterBytes,
     maxAgeMs: inflightAgeMs,
+    clock,
+    emit,
+  });
+
+  const halts = createHalts({
+    consumer,
+    waitMs: options.waitMs ?? (() => 0),
+    due: (held) => begin(held),
+    over: pressure.enter,
     clock,
     emit,
   });
@@ -118,6 +133,7 @@ export function createLanes(options: LanesOptions): Lanes {
     hurried: () => phase === 'draining',
     acknowledged(held, batch, delivered) {
       voids.delete(held.key);
+      halts.flow(held);
       tell(delivered, clock, emit);
       const { lane } = held;
       // Written, but under an epoch that is over: the next owner writes it again, which at least once allows.
@@ -149,13 +165,14 @@ export function createLanes(options: LanesOptions): Lanes {
     emptied();
   };
 
-  const shut = ({ lane, ripening }: OpenLane): void => {
-    ripening?.timer.cancel();
-    pressure.release(lane.close());
+  const shut = (held: OpenLane): void => {
+    held.ripening?.timer.cancel();
+    pressure.release(held.lane.close());
+    halts.forget(held);
   };
 
   const openLane = (of: TopicPartition, reading: boolean): OpenLane => {
-    const held = createOpenLane(of, epoch, reading, emit);
+    const held = createOpenLane(of, epoch, reading, emit, halts.stall);
     open.set(held.key, held);
     return held;
   };
@@ -223,14 +240,16 @@ export function createLanes(options: LanesOptions): Lanes {
   /** Begins to process what the lane's limit allows. */
   const begin = (held: OpenLane): void => {
     if (phase === 'draining') return;
-    for (const record of held.lane.start(laneRecords(held.lane.topic, open.size))) void work(held, record);
+    const limit = laneRecords(held.lane.topic, open.size);
+    for (const record of held.lane.start(limit, (one) => halts.mayStart(held, one))) void work(held, record);
   };
 
   const work = async (held: OpenLane, record: InputRecord): Promise<void> => {
     const { signal } = held.epoch;
     let valid = false;
     try {
-      const outcome = await persist(() => process(record, signal), { clock, signal });
+      const trying = persist(() => process(record, signal), { clock, signal, budgetMs: retryBudgetMs });
+      const outcome = await trying.catch(givenUp);
       valid = held.lane.finish(record.offset, outcome);
     } catch (error) {
       if (held.lane.state !== 'closed') return fail(asMnerError(error));

@@ -26,25 +26,53 @@ export interface OpenLane {
   ready: number | undefined;
   /** When the last transaction began. */
   began: number;
+  /** Until its next record may be processed (`halts.ts`), and the offset of the last one that waited to the end. */
+  waiting: Timer | undefined;
+  /** Nothing could be written for it for too long (`halts.ts`). */
+  stalled: boolean;
+  due: bigint | undefined;
 }
 
-export function createOpenLane(of: TopicPartition, epoch: AbortController, reading: boolean, emit: Emit): OpenLane {
+/** @param spent told when the lane's writes have failed for longer than the retry budget allows */
+export function createOpenLane(
+  of: TopicPartition,
+  epoch: AbortController,
+  reading: boolean,
+  emit: Emit,
+  spent: (held: OpenLane, error: MnerError) => void,
+): OpenLane {
   const { topic, partition } = of;
   const lane = createLane(topic, partition);
   const stumbled = (error: MnerError): void => {
     lane.stumble();
     emit({ type: 'note', level: 'warn', message: error.message, detail: { topic, partition } });
   };
-  const handle = { topic, partition, signal: epoch.signal, stumbled, recovered: () => lane.recover() };
-  const key = `${topic}/${partition}`;
-  const head = {
+  const handle = {
+    topic,
+    partition,
+    signal: epoch.signal,
+    stumbled,
+    recovered: () => lane.recover(),
+    spent: (error: MnerError) => spent(held, error),
+  };
+  const idle = {
+    stale: false,
+    stalled: false,
     delivering: false,
     ripening: undefined,
     ripe: false,
+    waiting: undefined,
+    due: undefined,
     ready: undefined,
     began: Number.NEGATIVE_INFINITY,
   };
-  return { lane, key, epoch, handle, reading, stale: false, ...head };
+  const held: OpenLane = { lane, key: `${topic}/${partition}`, epoch, handle, reading, ...idle };
+  return held;
+}
+
+/** Whether its partition may be read, as far as the lane alone is concerned. */
+export function mayRead({ reading, stale, waiting, stalled }: OpenLane): boolean {
+  return reading && !stale && !waiting && !stalled;
 }
 
 /** Every record of the epoch listens to its end, which Node would take for a leak. */

@@ -1,7 +1,9 @@
+import type { Clock } from '../clock.js';
 import { MnerError } from '../errors.js';
 import type { Emit } from '../telemetry/events.js';
-import { DEAD_LETTER_SIZES, deadLetter } from './dead-letter.js';
+import { DEAD_LETTER_SIZES, deadLetter, isBare } from './dead-letter.js';
 import type { Finished } from './lane.js';
+import { atSource, mayRetry, type RetryTopic, retryRecord } from './retry-topic.js';
 import { type Item, type Send, writeParts } from './write-parts.js';
 
 export interface Topics {
@@ -9,12 +11,15 @@ export interface Topics {
   /** One record for each mention. @default none are written */
   readonly mentions?: string | undefined;
   readonly deadLetters: string;
+  /** For records that may do better later. @default they become dead letters */
+  readonly retry?: RetryTopic | undefined;
 }
 
 export interface WriterOptions {
   readonly topics: Topics;
   /** A topic's number of partitions. */
   readonly partitionsOf: (topic: string) => number;
+  readonly clock: Clock;
   readonly emit: Emit;
 }
 
@@ -31,12 +36,12 @@ export type WriteOutcomes = (
 ) => Promise<readonly Finished[]>;
 
 /**
- * Writes what became of a lane's records, in order: outputs, then mentions, then dead letters.
+ * Writes what became of a lane's records, in order: outputs, then mentions, then what is tried again later, then dead letters.
  *
  * The output partition is the input partition modulo the topic's own number, so a lane writes to one partition of each
  * topic, and order per input partition survives.
  */
-export function outcomeWriter({ topics, partitionsOf, emit }: WriterOptions): WriteOutcomes {
+export function outcomeWriter({ topics, partitionsOf, clock, emit }: WriterOptions): WriteOutcomes {
   /** What every call of one write shares. */
   interface Way {
     readonly partition: number;
@@ -52,9 +57,13 @@ export function outcomeWriter({ topics, partitionsOf, emit }: WriterOptions): Wr
 
   const writeDeadLetters = async (way: Way, dead: readonly DeadLetter[], size = 0): Promise<void> => {
     const [name, smaller] = [DEAD_LETTER_SIZES[size], DEAD_LETTER_SIZES[size + 1]];
-    const items = dead.map((one) => ({ one, output: deadLetter(one.record, one.outcome.error, name) }));
+    const items = dead.map((one) => ({
+      one,
+      output: deadLetter(atSource(one.record, topics.retry), one.outcome.error, name),
+    }));
     await write(way, topics.deadLetters, items, async ({ one }, error) => {
-      if (!smaller) throw new MnerError('internal', `Not even an empty dead letter fits: ${error.message}`);
+      // A topic that refuses the smallest is away (see below), which a delivery waits out or gives back void.
+      if (!smaller) throw error;
       await writeDeadLetters(way, [one], size + 1);
     });
   };
@@ -65,6 +74,21 @@ export function outcomeWriter({ topics, partitionsOf, emit }: WriterOptions): Wr
     await write(way, topics.output, finished.flatMap(outputOf), (item, error) => {
       became.set(item.of, { record: item.of.record, outcome: { kind: 'dead_letter', error } });
     });
+    const { retry } = topics;
+    const later: OutcomeItem[] = [];
+    for (const of of finished) {
+      const { record, outcome } = of;
+      if (outcome.kind !== 'retry') continue;
+      const { error } = outcome;
+      const output =
+        retry && mayRetry(record, retry) && retryRecord(atSource(record, retry), error, clock.wall() + retry.delayMs);
+      if (output) later.push({ of, output });
+      else became.set(of, { record, outcome: { kind: 'dead_letter', error } });
+    }
+    if (retry)
+      await write(way, retry.topic, later, (item, error) => {
+        became.set(item.of, { record: item.of.record, outcome: { kind: 'dead_letter', error } });
+      });
     const now = [...became.values()];
     if (topics.mentions !== undefined)
       await write(way, topics.mentions, now.flatMap(mentionsOf), (item, error) => {
@@ -74,6 +98,26 @@ export function outcomeWriter({ topics, partitionsOf, emit }: WriterOptions): Wr
       });
     await writeDeadLetters(way, now.filter(isDead));
     return now;
+  };
+}
+
+/**
+ * A send for which a dead-letter topic that is missing, forbidden, or refuses even the smallest dead letter is away for now: its
+ * records can go nowhere else, and to end the worker for it would only have the next one do the same.
+ */
+export function waitingForDeadLetters(deadLetters: string, send: Send): Send {
+  return async (to, records) => {
+    try {
+      await send(to, records);
+    } catch (error) {
+      if (to.topic !== deadLetters || !(error instanceof MnerError)) throw error;
+      const [only] = records;
+      const refused = error.code === 'output_too_large' && records.length === 1 && only !== undefined && isBare(only);
+      if (error.class !== 'fatal' && !refused) throw error;
+      throw new MnerError('dead_letters_unavailable', `Dead letters cannot be written. ${error.message}`, {
+        cause: error,
+      });
+    }
   };
 }
 

@@ -21,7 +21,7 @@ export type FetchOutcome = 'ok' | Exclude<ImageStatus, 'used' | 'none' | 'skippe
  * logs. No event carries a tweet's text or a full URL.
  */
 export type Event =
-  | { readonly type: 'tweet'; readonly outcome: 'output' | 'dead_letter' | 'tombstone' }
+  | { readonly type: 'tweet'; readonly outcome: 'output' | 'dead_letter' | 'tombstone' | 'retry' }
   | { readonly type: 'dead_letter'; readonly code: string }
   | { readonly type: 'entities'; readonly types: readonly string[] }
   | { readonly type: 'end_to_end'; readonly seconds: number }
@@ -69,7 +69,11 @@ export type Event =
   | { readonly type: 'inference_restart' }
   /** A decoding process ended under a picture, or while it had nothing to do; the next picture starts another. */
   | { readonly type: 'decoder_end'; readonly reason: 'crashed' | 'timed_out' | 'memory' }
-  | { readonly type: 'degraded'; readonly reason: 'cache' | 'provider' | 'pictures' | 'reload'; readonly on: boolean }
+  | {
+      readonly type: 'degraded';
+      readonly reason: 'cache' | 'provider' | 'pictures' | 'delivery' | 'reload';
+      readonly on: boolean;
+    }
   | { readonly type: 'model'; readonly bundle: string; readonly version: string; readonly provider: string }
   /** A bundle has read a tweet, or could not. */
   | {

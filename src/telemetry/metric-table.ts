@@ -26,8 +26,8 @@ export const METRICS = {
   tweets: {
     name: 'mner_tweets_total',
     type: 'counter',
-    help: 'Input records with an acknowledged outcome.',
-    labels: { outcome: ['output', 'dead_letter', 'tombstone'] },
+    help: 'Input records with an acknowledged outcome; `retry` went to the retry topic, and comes once more.',
+    labels: { outcome: ['output', 'dead_letter', 'tombstone', 'retry'] },
   },
   deadLetters: {
     name: 'mner_dead_letters_total',
@@ -198,7 +198,7 @@ export const METRICS = {
     name: 'mner_degraded',
     type: 'gauge',
     help: '1 while the worker goes on without a part that failed.',
-    labels: { reason: ['cache', 'provider', 'pictures', 'reload'] },
+    labels: { reason: ['cache', 'provider', 'pictures', 'delivery', 'reload'] },
   },
   model: {
     name: 'mner_model_info',

@@ -39,6 +39,10 @@ const cases: [Partial<Config>, string][] = [
     'dead_letter_topic and replay_topic must not both be "tweets.dead", since the worker would read what it writes, or mix records of two kinds.',
   ],
   [
+    { image_missing: 'retry' },
+    'image_missing must not be retry without retry_topic, since a tweet without its picture would have nowhere to wait.',
+  ],
+  [
     { kafka_sasl_mechanism: 'plain' },
     'kafka_sasl_mechanism must not be set without kafka_sasl_username and kafka_sasl_password, since one says nothing without the others.',
   ],

@@ -7,7 +7,7 @@ const SRC = resolve(import.meta.dirname, '../../src');
 /** The rooms in the order in which data flows. A room imports only what stands after it. */
 const ORDER = [
   ...['cli', 'local'],
-  ...['worker.ts', 'stations.ts', 'pipeline.ts', 'serving', 'adapters.ts', 'models.ts'], // the composition: worker.ts and the parts of it that cli uses too
+  ...['worker.ts', 'stations.ts', 'pipeline.ts', 'serving', 'adapters.ts', 'models.ts', 'inputs.ts'], // the composition: worker.ts and the parts of it that cli uses too
   ...['config', 'stream', 'tweet', 'image', 'text', 'inference', 'ner', 'telemetry', 'web', 'credentials'],
   ...['errors.ts', 'clock.ts'],
 ];
@@ -24,6 +24,7 @@ const SEES_CONFIG = new Set([
   'serving',
   'adapters.ts',
   'models.ts',
+  'inputs.ts',
   'config',
 ]);
 

@@ -47,6 +47,18 @@ describe('commits', () => {
     expect(made.at(-1)).toEqual([upTo(2)]);
   });
 
+  it('are not forgotten when their time comes during a slow commit and nothing follows', async () => {
+    const { clock, commits, made, settle } = setUp();
+    commits.acknowledged(upTo(1), 1);
+    clock.advance(500);
+    commits.acknowledged(upTo(2), 1);
+    clock.advance(500);
+    expect(made).toHaveLength(1);
+    await settle();
+    clock.advance(500);
+    expect(made.at(-1)).toEqual([upTo(2)]);
+  });
+
   it('come at once after so many records', async () => {
     const { commits, made, settle } = setUp(10);
     commits.acknowledged(upTo(10), 10);

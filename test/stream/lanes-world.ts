@@ -6,6 +6,7 @@ import { createLanes, type LaneLimits, type Lanes } from '#mner/stream/lanes.js'
 import { type Appended, type MemoryBroker, type MemoryBrokerOptions, memoryBroker } from '#mner/stream/memory.js';
 import type { Outcome, Process } from '#mner/stream/outcome.js';
 import type { InputRecord } from '#mner/stream/port.js';
+import { type RetryTopic, waitMsOf } from '#mner/stream/retry-topic.js';
 import type { Event } from '#mner/telemetry/events.js';
 
 /** Records that lanes gave to process, each to be answered when the test says so. */
@@ -44,6 +45,8 @@ interface Setup {
   readonly from?: 'earliest' | 'latest';
   /** @default 'at_least_once' */
   readonly delivery?: 'at_least_once' | 'exactly_once';
+  /** Its topic is `retry`. @default there is none */
+  readonly retry?: Omit<RetryTopic, 'topic'>;
 }
 
 const stops: (() => Promise<void>)[] = [];
@@ -62,6 +65,7 @@ export async function setUp(setup: Setup = {}) {
     { topic: 'out', partitions: outputPartitions },
     { topic: 'mentions', partitions: 1 },
     { topic: 'dead', partitions: 1 },
+    { topic: 'retry', partitions },
   ]);
   return { ...setup, clock, broker };
 }
@@ -70,6 +74,7 @@ type World = Setup & { readonly clock: ManualClock; readonly broker: MemoryBroke
 
 export async function startLanes(world: World, process: Process) {
   const { broker, clock, limits = {}, mentions, delivery, from = 'earliest' } = world;
+  const retry = world.retry && { topic: 'retry', ...world.retry };
   const events: Event[] = [];
   const failures: MnerError[] = [];
   let told = () => {};
@@ -77,10 +82,10 @@ export async function startLanes(world: World, process: Process) {
     events.push(event);
     told();
   };
-  const topics = { output: 'out', deadLetters: 'dead', mentions: mentions ? 'mentions' : undefined };
-  const counts = await broker.partitions(['out', 'dead', 'mentions']);
+  const topics = { output: 'out', deadLetters: 'dead', mentions: mentions ? 'mentions' : undefined, retry };
+  const counts = await broker.partitions(['out', 'dead', 'mentions', 'retry']);
   const partitionsOf = (topic: string) => counts.get(topic) ?? 1;
-  const consumer = broker.consumer({ topics: ['in'], group: 'g', from });
+  const consumer = broker.consumer({ topics: retry ? ['in', 'retry'] : ['in'], group: 'g', from });
   const shared = { topics, partitionsOf, clock, emit };
   const lanes: Lanes = createLanes({
     consumer,
@@ -88,12 +93,13 @@ export async function startLanes(world: World, process: Process) {
     delivery:
       delivery === 'exactly_once'
         ? exactlyOnce({ ...shared, broker, consumer, group: 'g', timeoutMs: 10_000 })
-        : atLeastOnce({ ...shared, producer: await broker.producer() }),
+        : atLeastOnce({ ...shared, producer: await broker.producer(), retryBudgetMs: limits.retryBudgetMs }),
     failed: (error) => {
       failures.push(error);
       told();
     },
     limits,
+    waitMs: (record) => waitMsOf(record, retry, clock.wall()),
     clock,
     emit,
   });

@@ -52,4 +52,33 @@ describe('persist', () => {
     await expect(done).rejects.toMatchObject({ code: 'broker_unavailable' });
     expect(calls).toBe(1);
   });
+
+  /** Fails so often; the clock goes on by itself. */
+  const failing = (times: number, clock = manualClock()) => {
+    let calls = 0;
+    const stumbled = (_: MnerError, wait: number) => setImmediate(() => clock.advance(wait));
+    const attempt = async () => {
+      calls += 1;
+      if (calls <= times) throw unavailable();
+      return clock.now();
+    };
+    return { attempt, options: { clock, signal: new AbortController().signal, stumbled, random: () => 1 } };
+  };
+
+  it('throws the last error when the budget is spent', async () => {
+    const { attempt, options } = failing(100);
+    await expect(persist(attempt, { ...options, budgetMs: 10_000 })).rejects.toMatchObject({
+      code: 'broker_unavailable',
+    });
+    expect(options.clock.now()).toBeGreaterThanOrEqual(10_000);
+    expect(options.clock.now()).toBeLessThan(20_000);
+  });
+
+  it('goes on when somebody is told that the budget is spent, once', async () => {
+    const { attempt, options } = failing(20);
+    const told: number[] = [];
+    const spent = () => told.push(options.clock.now());
+    expect(await persist(attempt, { ...options, budgetMs: 10_000, spent })).toBeGreaterThan(50_000);
+    expect(told).toHaveLength(1);
+  });
 });

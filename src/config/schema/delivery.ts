@@ -24,6 +24,29 @@ export const deliveryFields = {
     value: 'ms',
     unit: 'ms',
   }),
+  retry_timeout_ms: z.int().min(100).max(HOUR_MS).default(60_000).register(about, {
+    section: 'Delivery',
+    description:
+      'Time for which what failed for now is tried again in place, with growing waits. After it a record that is at fault goes to the retry topic or becomes a dead letter; where Kafka is at fault, the partition is paused and tried on. Lower moves on sooner; higher survives longer failures without either.',
+    value: 'ms',
+    unit: 'ms',
+  }),
+  retry_delay_ms: z
+    .int()
+    .min(100)
+    .max(24 * HOUR_MS)
+    .default(60_000)
+    .register(about, {
+      section: 'Delivery',
+      description: 'Time that a record waits in `retry_topic` before it is tried again.',
+      value: 'ms',
+      unit: 'ms',
+    }),
+  retry_attempts: z.int().min(2).max(100).default(3).register(about, {
+    section: 'Delivery',
+    description: 'How often a record is tried in all where there is a `retry_topic`; then it is a dead letter.',
+    value: 'n',
+  }),
   commit_every_records: z.int().min(1).max(1_000_000).default(1000).register(about, {
     section: 'Delivery',
     description:

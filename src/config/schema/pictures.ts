@@ -91,6 +91,12 @@ export const picturesFields = {
     off: 'none',
     secret: true,
   }),
+  image_missing: z.enum(['text', 'retry']).default('text').register(about, {
+    section: 'Pictures',
+    description:
+      'What becomes of a tweet whose picture cannot be had for now (`unreachable`, `timed_out`, `rate_limited`): `text` reads it without, at once; `retry` puts it off by way of `retry_topic`, and reads it without the last time.',
+    value: 'policy',
+  }),
   image_overload: z.enum(['wait', 'skip']).default('skip').register(about, {
     section: 'Pictures',
     description:

@@ -14,4 +14,7 @@ export const topicsFields = {
   replay_topic: optionalTopic(
     'Second input, for reading old tweets again: it takes what the live stream leaves (`replay_patience_ms`), and of each of its partitions at most 16 records are in work at once. Order holds per topic and partition.',
   ),
+  retry_topic: optionalTopic(
+    'Third input, which the worker itself writes: records that failed for now wait in it for `retry_delay_ms` and are tried again, `retry_attempts` times in all. Off by default, since such a record loses its place in the order of its partition.',
+  ),
 };
