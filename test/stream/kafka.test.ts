@@ -38,6 +38,42 @@ describe.skipIf(absent)(absent ? 'Kafka: skipped, since MNER_TEST_BROKERS is not
     await packing.close();
   });
 
+  it('shares twelve partitions among four members, three each, and four each when one leaves; every id comes out', async () => {
+    const topic = freshName('shared');
+    await broker.createTopics([{ topic, partitions: 12, replicas: 1 }]);
+    const group = freshName('group');
+    const boxes = Array.from({ length: 4 }, () => inbox());
+    const members = boxes.map(() => broker.consumer({ topics: [topic], group }));
+    const held = (count: number, of = boxes) =>
+      Promise.all(of.map((box) => box.until(({ partitions }) => partitions?.length === count)));
+    await Promise.all(members.map((member, i) => member.start(boxes[i]!)));
+    await held(3);
+    const producer = await broker.producer();
+    const send = (round: string) =>
+      Promise.all(
+        Array.from({ length: 12 }, (_, partition) =>
+          producer.send({ topic, partition }, [text(`${round}-${partition}`)]),
+        ),
+      );
+    const ids = () => new Set(boxes.flatMap(({ records }) => records.all.map(({ value }) => String(value))));
+    const out = async (count: number) => {
+      while (ids().size < count) await Promise.race(boxes.map((box) => box.until(grown(box))));
+    };
+    const grown = ({ records }: ReturnType<typeof inbox>) => {
+      const before = records.all.length;
+      return (now: ReturnType<typeof inbox>) => now.records.all.length > before;
+    };
+    await send('first');
+    await out(12);
+    await members[0]?.stop();
+    await held(4, boxes.slice(1));
+    await send('second');
+    await out(24);
+    expect(boxes.slice(1).map(({ partitions }) => partitions?.length)).toEqual([4, 4, 4]);
+    expect(boxes.flatMap(({ failures }) => failures)).toEqual([]);
+    await Promise.all(members.map((member) => member.stop()));
+  }, 90_000);
+
   it('stops within a second while it waits for records', async () => {
     const topic = freshName('idle');
     await broker.createTopics([{ topic, partitions: 1, replicas: 1 }]);

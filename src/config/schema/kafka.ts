@@ -81,6 +81,8 @@ export const kafkaFields = {
     value: 'url',
     allowed:
       'a URL that begins with https:// (or http://, which shows the secret to the network), without a user in it',
+    // Some servers take a key in its query.
+    secret: true,
   }),
   kafka_sasl_client_id: filledText.nullable().default(null).register(about, {
     section: 'Kafka',
