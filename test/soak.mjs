@@ -12,7 +12,7 @@ const HELP = `npm run test:soak -- --minutes M
   --minutes M                                 how long faults strike
   --delivery at_least_once|exactly_once       the promise to test (exactly_once)
   --seed N                                    the seed of the faults and the records, to repeat a run (a random one)
-  --rate N                                    records a second (30)
+  --rate N                                    records a second (20)
   --bundle NAME                               the workers' bundle, or \`tiny\` (ham-int8)
   --logs DIR                                  keeps the workers' logs there
 `;
