@@ -20,6 +20,9 @@ export interface Models {
   readonly hosted: readonly HostedModel[];
 }
 
+/** The vision encoder's name in the inference host. */
+export const VISION = 'vision';
+
 /** What a model can read of a picture (docs/bundles.md); one that lists none of it has no picture fetched. */
 const PICTURE_INPUTS = ['grid', 'embedding', 'boxes', 'object_classes', 'object_scores'];
 
@@ -37,7 +40,7 @@ export async function loadModels(config: Pick<Config, 'bundle' | 'models_dir' | 
     ner,
     tokenizer: await readBundleJson(ner, 'tokenizer.json'),
     vision,
-    hosted: [ner.model, ...(vision ? [{ ...vision.model, name: 'vision' }] : [])],
+    hosted: [ner.model, ...(vision ? [{ ...vision.model, name: VISION }] : [])],
   };
 }
 

@@ -107,6 +107,16 @@ describe('bundles that change while the stations work', () => {
     expect((await read('1')).model.version).toBe('0.0.1');
   });
 
+  it('fault 30: a bundle that is whole but fails its self-test is refused, and says by how much', async ({ task }) => {
+    await open();
+    bundles.release('ham-faulty', '0.0.2');
+    bundles.retrain('ham-faulty');
+    const refused = await stations.reload();
+    expect(refused.ok || refused.error.message).toMatch(/ham-faulty fails its self-test: case 1: emissions/);
+    expect((await read('1')).model.version).toBe('0.0.1');
+    seen(task, `other weights under right checksums: ${refused.ok || refused.error.message.split(': ').pop()}`);
+  });
+
   it('a text bundle that needs another vision encoder brings it along, or is refused in one sentence', async () => {
     await open({ MNER_BUNDLE: 'ham-tiny' });
     bundles.release('ham-tiny', '0.0.2', (manifest) => {

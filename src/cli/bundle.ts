@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { asMnerError, ERRORS, type MnerError } from '../errors.js';
 import { checkBundle, listBundles, resolveBundle } from '../inference/bundle.js';
+import { createLocalHost } from '../inference/host-local.js';
+import { selfTest } from '../serving/self-test.js';
 import { formatTable, printLine, say } from './print.js';
 import { settingsOf } from './settings.js';
 
@@ -44,7 +46,20 @@ export async function bundle(
 }
 
 async function verify(folder: string, name: string, json: boolean): Promise<void> {
-  const { manifest } = await checkBundle(folder);
-  const files = Object.keys(manifest.files).length;
-  await printLine(json ? JSON.stringify({ name, ok: true }) : `${name}: ${files} files as the manifest has them`);
+  const checked = await checkBundle(folder);
+  const host = createLocalHost({ models: [checked.model] });
+  try {
+    await host.start();
+    const cases = await selfTest(checked, host, checked.model.name);
+    const files = Object.keys(checked.manifest.files).length;
+    const test =
+      cases === 0 ? 'it has no self-test' : `the self-test passes (${cases === 1 ? '1 case' : `${cases} cases`})`;
+    await printLine(
+      json
+        ? JSON.stringify({ name, ok: true, self_test: cases })
+        : `${name}: ${files} files as the manifest has them; ${test}`,
+    );
+  } finally {
+    await host.stop();
+  }
 }

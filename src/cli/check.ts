@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { createProcessHost } from '../inference/host-process.js';
 import { hostOptions, loadModels } from '../models.js';
+import { testAll } from '../serving/tested-host.js';
 import { silent } from '../telemetry/events.js';
 import { colour, formatTable, printLine } from './print.js';
 import { settingsOf } from './settings.js';
@@ -94,9 +95,9 @@ async function checkModels(config: Config): Promise<Finding[]> {
     return [ner, ...(vision ? [vision] : [])].map(({ manifest }) => `${manifest.name} ${manifest.version}`).join(', ');
   });
   if (!loaded) return [bundle];
-  const { hosted } = loaded;
+  const models = loaded;
   const provider = await attempt('execution provider', async () => {
-    const host = createProcessHost({ ...hostOptions(config), models: hosted });
+    const host = createProcessHost({ ...hostOptions(config), models: models.hosted });
     try {
       await host.start();
       if (host.provider !== config.providers[0]) {
@@ -105,6 +106,7 @@ async function checkModels(config: Config): Promise<Finding[]> {
           `${config.providers[0]} cannot start here; ${host.provider} would run.`,
         );
       }
+      await testAll(models, host);
       return `${host.provider}, ${config.threads} threads`;
     } finally {
       await host.stop();

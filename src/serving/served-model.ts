@@ -42,7 +42,7 @@ export interface Ground {
 }
 
 /**
- * Starts a model's process, and runs it once.
+ * Starts a model's process, puts its bundles to their self-tests, and runs it once.
  *
  * @param wishes a host in place of a process of its own; whether it may be measured first
  * @throws MnerError `bad_bundle`, `provider_unavailable`, `inference_unavailable`, `inference_poison` when the model does not run

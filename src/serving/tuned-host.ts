@@ -3,13 +3,13 @@ import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
 import type { Config } from '../config/schema.js';
 import { createFeeds } from '../inference/feeds.js';
-import { createProcessHost } from '../inference/host-process.js';
 import type { InferenceHost } from '../inference/port.js';
 import { BUDGETS, chooseSpeed, measureSpeeds, type Speed, TRIAL_PIECES } from '../inference/speed.js';
 import { recallTuning, rememberTuning, speedFilePath, type Tuning } from '../inference/speed-file.js';
-import { hostOptions, identityOfModels, type Models } from '../models.js';
+import { identityOfModels, type Models } from '../models.js';
 import { createEncoder } from '../text/encode.js';
 import type { Ground } from './served-model.js';
+import { openTested } from './tested-host.js';
 
 /** How a model is fed, and how that was found. */
 export interface Feeding extends Tuning {
@@ -46,8 +46,9 @@ const MARGIN = 1.1;
 export async function openHost(models: Models, ground: Ground, wishes: HostWishes): Promise<TunedHost> {
   const { config, clock, emit } = ground;
   const open = async (threads: number): Promise<InferenceHost> => {
-    const host =
-      wishes.host ?? createProcessHost({ ...hostOptions(config), threads, models: models.hosted, clock, emit });
+    const { host } = wishes;
+    // One that is handed in may stand for a model, and says what it likes: it is put to no test.
+    if (!host) return openTested(models, ground, threads);
     try {
       await host.start();
       return host;

@@ -47,10 +47,10 @@ it('verify checks every file, and names the one that was altered', async () => {
       .split('\n')
       .map((line) => JSON.parse(line)),
   ).toEqual([
-    { name: 'ham-tiny', ok: true },
-    { name: 'vision-tiny', ok: true },
+    { name: 'ham-tiny', ok: true, self_test: 3 },
+    { name: 'vision-tiny', ok: true, self_test: 1 },
   ]);
-  expect(one.stdout).toMatch(/^vision-tiny: \d+ files as the manifest has them\n$/);
+  expect(one.stdout).toMatch(/^vision-tiny: \d+ files as the manifest has them; the self-test passes \(1 case\)\n$/);
   expect(bad).toEqual({
     code: 3,
     stdout: '',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,8 @@ export interface BundleFolder {
   release(name: string, version: string, change?: (manifest: Manifest) => void): void;
   /** Flips one bit of a graph. */
   corrupt(name: string): void;
+  /** Changes weights, and the manifest with them: a bundle that is whole, and knows something else than what it was tested for. */
+  retrain(name: string): void;
   remove(): void;
 }
 
@@ -47,6 +50,17 @@ export function bundleFolder(): BundleFolder {
       const middle = bytes.length >> 1;
       bytes[middle] = (bytes[middle] as number) ^ 1;
       writeFileSync(path, bytes);
+    },
+    retrain(name) {
+      const path = join(root, name, 'model.onnx');
+      const bytes = readFileSync(path);
+      // Half of a table of float32 numbers: each gets another exponent.
+      for (let at = bytes.length >> 2; at < bytes.length >> 1; at++) bytes[at] = (bytes[at] as number) ^ 1;
+      writeFileSync(path, bytes);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      edit(name, (manifest) => {
+        manifest.files['model.onnx'] = { sha256, bytes: bytes.length };
+      });
     },
     remove: () => rmSync(root, { recursive: true, force: true }),
   };

@@ -21,6 +21,7 @@ from mner.export.feeds import picture_feed, text_feed
 from mner.export.graph import INPUTS, example_inputs, export_graph, tidy
 from mner.export.manifest import heads_table, text_table
 from mner.export.quantise import quantise
+from mner.export.selftest import write_selftest
 from mner.families.ham import Ham, HamConfig
 from mner.families.pictures import PictureStore
 from mner.labels import LABELS
@@ -136,6 +137,7 @@ def main() -> None:
     ]
     (work / "MODEL_CARD.md").write_text(card(args.out.name, scores, facts), encoding="utf-8")
     (work / "tokenizer.json").write_bytes((args.tokenizer or args.out / "tokenizer.json").read_bytes())
+    write_selftest(work, "ner", "int8")
     write_manifest(
         work,
         {

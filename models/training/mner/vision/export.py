@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..bundle import commit_of, write_manifest
+from ..export.selftest import write_selftest
 from .graph import write_graph
 from .labels import write_labels
 from .network import Student, read_student
@@ -83,6 +84,7 @@ def export(paths: Paths, options: argparse.Namespace) -> None:
     }
     print(json.dumps(scores | facts, indent=1), flush=True)
     (folder / "MODEL_CARD.md").write_text(CARD.read_text().format(version=options.version, table=rows_of(scores), **facts))
+    write_selftest(folder, "vision", "int8")
     write_manifest(folder, {
         "name": folder.name, "family": "vision", "kind": "vision", "version": options.version, "precision": "int8",
         "training": {

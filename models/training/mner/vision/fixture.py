@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..bundle import write_manifest
+from ..export.selftest import write_selftest
 from .graph import write_graph
 from .labels import write_labels
 from .store import REPOSITORY, Paths, arguments
@@ -64,6 +65,7 @@ def write(paths: Paths, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(Mosaic(), SIDE, folder / "model.onnx")
     write_labels(paths, folder)
+    write_selftest(folder, "vision", "fp32")
     write_manifest(folder, {
         "name": folder.name, "family": "vision", "kind": "vision", "version": "0.0.1", "precision": "fp32",
         "training": {"data": [], "commit": "none", "seed": SEED, "recipe": "random weights, python -m mner.vision.fixture"},
