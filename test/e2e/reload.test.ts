@@ -17,7 +17,7 @@ const SHORT = 'Anna met Ben in Oslo';
 /** Several windows: each has entities of its own. */
 const LONG = Array.from({ length: 60 }, () => 'Anna met Ben in Oslo and 1 2 3 4 5 6').join(' ');
 
-describe.skipIf(NO_SERVERS)(`a real worker whose bundle is replaced${NO_SERVERS}`, () => {
+describe.skipIf(NO_SERVERS)(`a real worker whose bundle is replaced${NO_SERVERS}`, { timeout: 180_000 }, () => {
   const run = randomUUID().slice(0, 8);
   const topics = { input: `in-${run}`, output: `out-${run}`, dead: `dead-${run}` };
   let broker: Broker;
