@@ -67,6 +67,7 @@ function refuse(sentence) {
  * are none.
  */
 function tableOf({ tests, astray }) {
+  if (finishing) return ''; // Interrupted: there is no report.
   const ran = new Set(tests.filter(({ status }) => status !== 'skipped').map(({ title }) => rowOf(title)));
   const lines = linesOf(tests, faults ? rows : rows.filter((row) => ran.has(row)));
   if (faults) {

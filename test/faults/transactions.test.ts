@@ -6,8 +6,6 @@ import { note, transaction } from '../support/member.js';
 import { LONG, seen } from '../support/seen.js';
 import { secondsSince, stage } from './stage.js';
 
-const SESSION_S = 4;
-
 /** On three brokers: duplicates inside a committed transaction never show on one. */
 describe('a transaction that is interrupted, on three brokers', { timeout: 60_000 }, () => {
   // Looks every half second, not every ten, whether a transaction is too old.
@@ -33,7 +31,6 @@ describe('a transaction that is interrupted, on three brokers', { timeout: 60_00
     await second.says(transaction('committed'));
     const after = secondsSince(killed);
     const { text } = await ledger.verify('exactly_once');
-    expect(Number(after)).toBeLessThan(SESSION_S + 5);
     seen(task, `${all.length - visible.length} written, never visible; next commit after ${after} s; ${text}`);
   });
 
