@@ -32,8 +32,8 @@ export interface LabOptions {
   readonly chosen: readonly string[];
 }
 
-/** Where a figure needs no ceiling, a window of so many seconds says as much as a longer one. */
-const BRIEF_SECONDS = 5;
+/** Where a figure needs no ceiling, a window of so many seconds says as much as a longer one, and so many tweets as more. */
+const BRIEF = { seconds: 5, tweets: 400 };
 
 /** What the figures share: configuration, models, the set of tweets, and servers that start when a figure first asks for them. */
 export interface Lab {
@@ -42,8 +42,6 @@ export interface Lab {
   readonly models: Models;
   readonly windows: number;
   readonly seconds: number;
-  /** Length of a window beside which no ceiling stands. */
-  readonly briefSeconds: number;
   readonly minutes: number;
   /** Names of the figures that are measured in this run. */
   readonly chosen: readonly string[];
@@ -67,6 +65,11 @@ export type LabConfig = Config & { readonly batch_tokens: number };
 export interface LabTweet extends RecordedTweet {
   /** As the worker would encode it; several for a text longer than a window. */
   readonly rows: readonly Row[];
+}
+
+/** The same lab, with windows that are short also where one side is slow. */
+export function brief(lab: Lab): Lab {
+  return { ...lab, seconds: Math.min(lab.seconds, BRIEF.seconds), set: sampleEvenly(lab.set, BRIEF.tweets) };
 }
 
 /** @throws MnerError `bad_bundle`, `bad_input` */
@@ -114,7 +117,6 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
     models,
     windows,
     seconds,
-    briefSeconds: Math.min(seconds, BRIEF_SECONDS),
     minutes,
     chosen,
     shared<T>(key: string, make: () => Promise<T>) {

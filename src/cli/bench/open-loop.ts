@@ -4,7 +4,7 @@ import { startBare } from './bare.js';
 import { sortedBatches } from './batches.js';
 import { openChannel, PARTITIONS } from './channel.js';
 import { median, percentile } from './figure.js';
-import type { Lab } from './lab.js';
+import { brief, type Lab } from './lab.js';
 import { type Program, startProgram } from './program.js';
 import { TEXT_ONLY, textValues } from './values.js';
 import type { Watched } from './watched.js';
@@ -28,7 +28,7 @@ export interface OpenLoop {
  * are done. A latency counts from that moment, also where the bench itself was late to send.
  */
 export function openLoop(lab: Lab): Promise<OpenLoop> {
-  return lab.shared('open loop', () => measure(lab));
+  return lab.shared('open loop', () => measure(brief(lab)));
 }
 
 async function measure(lab: Lab): Promise<OpenLoop> {
@@ -61,7 +61,7 @@ async function measure(lab: Lab): Promise<OpenLoop> {
     await burst();
     const capacity = await burst();
     const perSecond = LOAD * capacity;
-    const seconds = LONGER * lab.briefSeconds;
+    const seconds = LONGER * lab.seconds;
     say(
       `  the worker does ${capacity.toFixed(0)} tweets/s; ${perSecond.toFixed(0)} arrive, at random, for ${seconds} s`,
     );

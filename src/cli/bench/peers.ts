@@ -1,7 +1,7 @@
 import { alternate } from './alternate.js';
 import { type BurstSide, startBurstSide } from './burst.js';
 import type { Skipped } from './figure.js';
-import type { Lab } from './lab.js';
+import { brief, type Lab } from './lab.js';
 import { pythonPeer } from './python-peer.js';
 import { TEXT_ONLY, textValues } from './values.js';
 
@@ -15,7 +15,7 @@ export interface PeerRates {
 
 /** A worker and what one would write in its place, window by window in turn, between topics of the same Kafka with the same texts. */
 export function peers(lab: Lab): Promise<PeerRates> {
-  return lab.shared('peers', () => measure(lab));
+  return lab.shared('peers', () => measure(brief(lab)));
 }
 
 async function measure(lab: Lab): Promise<PeerRates> {
@@ -32,7 +32,7 @@ async function measure(lab: Lab): Promise<PeerRates> {
     if (typeof python === 'function') {
       started.push(await startBurstSide(lab, { name: 'Python', program: python, values, overrides: TEXT_ONLY }));
     }
-    const options = { tweets: lab.set.length, windows: lab.windows, seconds: lab.briefSeconds };
+    const options = { tweets: lab.set.length, windows: lab.windows, seconds: lab.seconds };
     const rates = await alternate(started, options);
     const of = (name: string) => rates[started.findIndex((side) => side.name === name)] ?? [];
     return { ours: of('mner run'), naive: of('naive'), python: typeof python === 'function' ? of('Python') : python };

@@ -1,7 +1,7 @@
 import { MnerError } from '../../errors.js';
 import { alternate } from './alternate.js';
 import { startBurstSide } from './burst.js';
-import type { Lab } from './lab.js';
+import { brief, type Lab } from './lab.js';
 import { readMetric } from './metrics.js';
 import { processTree } from './process-tree.js';
 import type { Program } from './program.js';
@@ -20,7 +20,7 @@ export interface Saturated {
 
 /** Several figures are read from one run of a `mner run` with texts, if one run of the bench asks for several of them. */
 export function saturated(lab: Lab): Promise<Saturated> {
-  return lab.shared('saturated', () => measure(lab));
+  return lab.shared('saturated', () => measure(brief(lab)));
 }
 
 async function measure(lab: Lab): Promise<Saturated> {
@@ -45,7 +45,7 @@ async function measure(lab: Lab): Promise<Saturated> {
     },
   };
   try {
-    await alternate([side], { tweets: lab.set.length, windows: lab.windows, seconds: lab.briefSeconds });
+    await alternate([side], { tweets: lab.set.length, windows: lab.windows, seconds: lab.seconds });
     return { lagMs, hostCpuShare: shares.length > 0 ? shares : null };
   } finally {
     await worker.stop();

@@ -3,7 +3,7 @@ import { alternate, ratio, type Side } from '../alternate.js';
 import { startBare } from '../bare.js';
 import { bucketedBatches, fifoBatches, type Plan, paddingOf } from '../batches.js';
 import type { Measured } from '../figure.js';
-import type { Lab } from '../lab.js';
+import { brief, type Lab } from '../lab.js';
 
 /** Tweets that wait at every moment. */
 const WAITING = 512;
@@ -28,7 +28,7 @@ export async function bucketing(lab: Lab): Promise<Measured> {
     ];
     const [bucketed = [], fifo = []] = await alternate(sides, {
       ...lab,
-      seconds: lab.briefSeconds,
+      seconds: brief(lab).seconds,
       tweets: set.length,
     });
     return ratio(bucketed, fifo);

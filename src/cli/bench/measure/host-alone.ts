@@ -1,11 +1,12 @@
 import { alternate } from '../alternate.js';
 import { startBurstSide } from '../burst.js';
 import { fromSamples, type Measured } from '../figure.js';
-import type { Lab } from '../lab.js';
+import { brief, type Lab } from '../lab.js';
 import { TEXT_ONLY, textValues } from '../values.js';
 
 /** `host_tweets_per_s`: host-program.ts between two topics. */
-export async function hostAlone(lab: Lab): Promise<Measured> {
+export async function hostAlone(whole: Lab): Promise<Measured> {
+  const lab = brief(whole);
   const host = await startBurstSide(lab, {
     name: 'null model',
     program: 'host-program',
@@ -13,7 +14,7 @@ export async function hostAlone(lab: Lab): Promise<Measured> {
     overrides: TEXT_ONLY,
   });
   try {
-    const [rates = []] = await alternate([host], { ...lab, seconds: lab.briefSeconds, tweets: lab.set.length });
+    const [rates = []] = await alternate([host], { ...lab, tweets: lab.set.length });
     return fromSamples(rates);
   } finally {
     await host.stop();

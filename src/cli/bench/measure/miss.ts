@@ -4,7 +4,7 @@ import { alternate, ratio, type Side } from '../alternate.js';
 import { type BarePicture, openBarePicture } from '../bare-picture.js';
 import { openColdPictures } from '../cold-pictures.js';
 import type { Measured } from '../figure.js';
-import type { Lab } from '../lab.js';
+import { brief, type Lab } from '../lab.js';
 import { sampleEvenly } from '../recorded.js';
 
 /** Pictures in a pass, so that a window is a few passes. */
@@ -26,7 +26,7 @@ export async function missOverBare(lab: Lab): Promise<Measured> {
       const sides = [cold, bareSide(bare, pictures)];
       const [misses = [], calls = []] = await alternate(sides, {
         ...lab,
-        seconds: lab.briefSeconds,
+        seconds: brief(lab).seconds,
         tweets: pictures.length,
       });
       cold.report();

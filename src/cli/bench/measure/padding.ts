@@ -6,7 +6,7 @@ import { createTelemetry } from '../../../telemetry/telemetry.js';
 import { startWorker } from '../../../worker.js';
 import { alternate, type Side } from '../alternate.js';
 import { fromSamples, type Measured } from '../figure.js';
-import type { Lab } from '../lab.js';
+import { brief, type Lab } from '../lab.js';
 import { textValues } from '../values.js';
 
 /** `padding_share`: the worker with its real inference process, on a broker in memory that holds more than it can keep up with. */
@@ -59,7 +59,7 @@ export async function padding(lab: Lab): Promise<Measured> {
     },
   };
   try {
-    await alternate([side], { ...lab, seconds: lab.briefSeconds, tweets: set.length });
+    await alternate([side], { ...lab, seconds: brief(lab).seconds, tweets: set.length });
     return fromSamples(samples);
   } finally {
     await worker.stop();

@@ -8,7 +8,7 @@ import { say } from '../../print.js';
 import { alternate, ratio } from '../alternate.js';
 import { type Ceiling, findCeiling, TRIAL_SHARE } from '../ceiling.js';
 import type { Measured, Skipped } from '../figure.js';
-import type { Lab } from '../lab.js';
+import { brief, type Lab } from '../lab.js';
 import { TEST_DATA } from '../recorded.js';
 
 /** What one may lose against the other, in per cent of F1; beyond it the figure's speed is bought too dearly. */
@@ -36,7 +36,7 @@ export async function precision(lab: Lab): Promise<Measured | Skipped> {
   try {
     await start(await loadNerBundle(config.models_dir, int8.name), 'int8');
     await start(await loadNerBundle(config.models_dir, fp32.name), 'fp32');
-    const options = { tweets: set.length, windows: lab.windows, seconds: lab.briefSeconds };
+    const options = { tweets: set.length, windows: lab.windows, seconds: brief(lab).seconds };
     const [small = [], whole = []] = await alternate(started, options);
     await compareF1(lab, int8.name, fp32.name);
     return ratio(small, whole);

@@ -4,11 +4,12 @@ import { startBare } from '../bare.js';
 import { sortedBatches } from '../batches.js';
 import { type BurstSide, startBurstSide } from '../burst.js';
 import { fromSamples, type Measured } from '../figure.js';
-import type { Lab } from '../lab.js';
+import { brief, type Lab } from '../lab.js';
 import { TEXT_ONLY, textValues } from '../values.js';
 
 /** `scale_2_over_1`: two workers of a group ÷ one, each with a model that waits as long as the real one computes here. */
-export async function scale(lab: Lab): Promise<Measured> {
+export async function scale(whole: Lab): Promise<Measured> {
+  const lab = brief(whole);
   const msPerToken = await timeOfToken(lab);
   say(`  a padded token takes ${(msPerToken * 1000).toFixed(0)} µs`);
   const side = (name: string, workers: number) =>
@@ -23,7 +24,7 @@ export async function scale(lab: Lab): Promise<Measured> {
   const started: BurstSide[] = [];
   try {
     started.push(await side('two workers', 2), await side('one worker', 1));
-    const options = { tweets: lab.set.length, windows: lab.windows, seconds: lab.briefSeconds };
+    const options = { tweets: lab.set.length, windows: lab.windows, seconds: lab.seconds };
     const [two = [], one = []] = await alternate(started, options);
     return ratio(two, one);
   } finally {

@@ -2,12 +2,13 @@ import { MnerError } from '../../../errors.js';
 import { alternate } from '../alternate.js';
 import { startBurstSide } from '../burst.js';
 import { fromSamples, type Measured } from '../figure.js';
-import type { Lab } from '../lab.js';
+import { brief, type Lab } from '../lab.js';
 import { TEXT_ONLY, textValues } from '../values.js';
 import type { Watched } from '../watched.js';
 
 /** `telemetry_share`: a saturated worker profiles itself, window by window. */
-export async function telemetryShare(lab: Lab): Promise<Measured> {
+export async function telemetryShare(whole: Lab): Promise<Measured> {
+  const lab = brief(whole);
   const worker = await startBurstSide(lab, {
     name: 'watched worker',
     program: 'watched-program',
@@ -32,7 +33,7 @@ export async function telemetryShare(lab: Lab): Promise<Measured> {
     },
   };
   try {
-    await alternate([side], { tweets: lab.set.length, windows: lab.windows, seconds: lab.briefSeconds });
+    await alternate([side], { tweets: lab.set.length, windows: lab.windows, seconds: lab.seconds });
     return fromSamples(samples);
   } finally {
     await worker.stop();
