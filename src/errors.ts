@@ -58,6 +58,11 @@ export const ERRORS = {
     'The broker refuses access to a topic, a group or a transactional id.',
     'Grant the right that the message names; `docs/security.md` lists them all.',
   ),
+  offset_out_of_range: fatal(
+    4,
+    'The input topic no longer has the offset that the group has come to, and `offset_out_of_range` is `fail`.',
+    'See what is lost, then set `MNER_OFFSET_OUT_OF_RANGE` to `earliest` or `latest`, or set the offsets of the group.',
+  ),
   authentication_failed: fatal(
     4,
     'The broker refuses the credentials.',

@@ -57,6 +57,7 @@ export async function startWorker(config: Config, telemetry: Telemetry, adapters
       topics: inputsOf(config),
       group: config.group,
       from: config.start_from,
+      outOfRange: config.offset_out_of_range,
       sessionTimeoutMs: config.session_timeout_ms,
     });
     lanes = createLanes({

@@ -1,4 +1,6 @@
-import { MnerError } from '../errors.js';
+import { asMnerError, MnerError } from '../errors.js';
+import type { Emit } from '../telemetry/events.js';
+import { beginPolicy } from './begin-at.js';
 import type { MemoryLog } from './memory.js';
 import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, GroupOffset, TopicPartition } from './port.js';
 
@@ -30,11 +32,13 @@ interface Member {
  * @param topics the broker's topics with their partitions
  * @param beforeCommit called, and waited for, before each commit
  * @param beforeRewind called, and waited for, before a committed offset is read
+ * @param emit told of offsets that the log does not have
  */
 export function createGroup(
   topics: ReadonlyMap<string, readonly MemoryLog[]>,
   beforeCommit: () => void | Promise<void>,
   beforeRewind: () => void | Promise<void>,
+  emit: Emit,
 ): MemoryGroup {
   const members = new Set<Member>();
   const commits = new Map<MemoryLog, CommitOffset>();
@@ -67,15 +71,23 @@ export function createGroup(
     }
     for (const [member, logs] of given) {
       member.generation = generation;
-      member.positions = new Map(logs.map((log) => [log, startOf(log, member)]));
+      try {
+        member.positions = new Map(logs.map((log) => [log, startOf(log, member)]));
+      } catch (error) {
+        member.handlers.failed(asMnerError(error));
+      }
       member.handlers.assigned(logs.map(({ topic, partition }) => ({ topic, partition })));
       member.joined();
       void fetch(member);
     }
   };
 
-  const startOf = (log: MemoryLog, { options }: Member): bigint =>
-    commits.get(log)?.offset ?? (options.from === 'latest' ? log.end : log.start);
+  /** @throws MnerError `offset_out_of_range` */
+  const startOf = (log: MemoryLog, { options: { from = 'earliest', outOfRange = 'earliest' } }: Member): bigint => {
+    const { topic, partition, start, end } = log;
+    const committed = commits.get(log)?.offset ?? null;
+    return beginPolicy({ from, outOfRange, emit }).at(topic, { partition, start, end, committed, metadata: '' });
+  };
 
   /** Hands over what there is, partition by partition, until nothing is left; woken by writes, resumes and joins. */
   const fetch = async (member: Member): Promise<void> => {

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock.js';
 import { MnerError } from '../errors.js';
+import { type Emit, silent } from '../telemetry/events.js';
 import { headerBytes } from './headers.js';
 import { createGroup, type MemoryGroup } from './memory-group.js';
 import { createTransactions, type TransactionWire } from './memory-transactions.js';
@@ -17,6 +18,7 @@ import type {
 export interface MemoryBrokerOptions {
   /** Gives records their timestamps. @default systemClock */
   readonly clock?: Clock;
+  readonly emit?: Emit;
   /** The largest batch that a topic takes, in bytes, as `max.message.bytes` does. @default 1048588 */
   readonly maxMessageBytes?: number;
   /** Called before each write and commit; what it throws is what the caller gets, and what it awaits delays it: the network. */
@@ -60,7 +62,7 @@ export interface MemoryLog extends TopicPartition {
 }
 
 export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
-  const { clock = systemClock, maxMessageBytes = 1_048_588, wire = {} } = options;
+  const { clock = systemClock, emit = silent, maxMessageBytes = 1_048_588, wire = {} } = options;
   const topics = new Map<string, MemoryLog[]>();
   const groups = new Map<string, MemoryGroup>();
   const listeners = new Map<string, Set<(records: readonly InputRecord[]) => void>>();
@@ -85,6 +87,7 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
         topics,
         () => wire.commit?.(name),
         () => wire.rewind?.(name),
+        emit,
       );
     groups.set(name, found);
     return found;

@@ -75,11 +75,18 @@ export interface ConsumerOptions {
   readonly group: string;
   /** Where a group without a committed offset begins. @default 'earliest' */
   readonly from?: 'earliest' | 'latest';
+  /**
+   * Where a partition is read on whose next offset the log does not have: retention was faster than we, or the log was made anew.
+   * `fail` ends the consumer by `offset_out_of_range`. Each time is told as `offset_reset`. @default 'earliest'
+   */
+  readonly outOfRange?: OutOfRange;
   /** @default 30000 */
   readonly sessionTimeoutMs?: number;
   /** Bytes fetched at once from one partition. @default 1048576 */
   readonly maxBytesPerPartition?: number;
 }
+
+export type OutOfRange = 'earliest' | 'latest' | 'fail';
 
 export interface ConsumerHandlers {
   /** The group has given us these partitions, and only these; whatever we held before is void. May be empty. */

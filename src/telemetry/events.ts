@@ -64,6 +64,15 @@ export type Event =
     }
   | { readonly type: 'lane_lost'; readonly topic: string; readonly partition: number }
   | { readonly type: 'paused'; readonly partitions: number }
+  | {
+      readonly type: 'offset_reset';
+      readonly topic: string;
+      readonly partition: number;
+      /** What the log does not have, and where reading goes on. */
+      readonly from: bigint;
+      readonly to: bigint;
+      readonly policy: 'earliest' | 'latest';
+    }
   | { readonly type: 'rebalance' }
   | { readonly type: 'transaction'; readonly result: 'committed' | 'aborted' | 'unknown' }
   | { readonly type: 'inference_restart' }

@@ -89,6 +89,13 @@ export function createLog(options: LogOptions = {}): Log {
       case 'transaction':
         if (event.result === 'committed') return;
         return logger.warn({ event: event.type, result: event.result }, 'A transaction did not commit.');
+      case 'offset_reset': {
+        const { type, topic, partition, policy } = event;
+        const [from, to] = [String(event.from), String(event.to)];
+        const lost = event.to > event.from ? `; ${event.to - event.from} offsets are lost` : '';
+        const message = `Offset ${from} of ${topic}, partition ${partition}, is out of range; reading goes on at ${to}${lost}.`;
+        return logger.error({ event: type, topic, partition, from, to, policy }, message);
+      }
       case 'lane_lost':
         return logger.debug(event, 'A partition went to another worker.');
       default:

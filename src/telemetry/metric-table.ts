@@ -177,6 +177,12 @@ export const METRICS = {
     help: 'Partitions that are paused by back-pressure: all of them by bytes, some by age.',
   },
   rebalances: { name: 'mner_rebalances_total', type: 'counter', help: 'Rebalances of the group that this worker saw.' },
+  offsetResets: {
+    name: 'mner_offset_resets_total',
+    type: 'counter',
+    help: 'Partitions that were read on elsewhere, since the input no longer had their next offset (`offset_out_of_range`); records are lost where retention was faster.',
+    labels: { to: ['earliest', 'latest'] },
+  },
   transactions: {
     name: 'mner_transactions_total',
     type: 'counter',

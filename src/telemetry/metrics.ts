@@ -42,6 +42,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const imageWords = boundCounter(registry, METRICS.imageWords, 'result');
   const repeats = boundCounter(registry, METRICS.repeats, 'result');
   const transactions = boundCounter(registry, METRICS.transactions, 'result');
+  const offsetResets = boundCounter(registry, METRICS.offsetResets, 'to');
   const batchRetries = boundCounter(registry, METRICS.batchRetries, 'how');
   const rebalances = talliedCounter(registry, METRICS.rebalances).series();
   const inferenceRestarts = talliedCounter(registry, METRICS.inferenceRestarts).series();
@@ -133,6 +134,8 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       }
       case 'paused':
         return paused.set(event.partitions);
+      case 'offset_reset':
+        return offsetResets(event.policy);
       case 'rebalance':
         return rebalances.inc();
       case 'transaction':

@@ -1,13 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MnerError } from '#mner/errors.js';
 import type { Broker, Consumer, ConsumerOptions, Producer } from '#mner/stream/port.js';
+import type { Emit, Event } from '#mner/telemetry/events.js';
+import { seen } from '../support/seen.js';
 import { type Inbox, inbox } from './inbox.js';
 import { freshName, text } from './names.js';
 import { transactionConformance } from './transaction-conformance.js';
 
 /** How a broker under test is opened; every test makes topics and groups of its own. */
 export interface BrokerUnderTest {
-  open(): Promise<Broker>;
+  open(emit?: Emit): Promise<Broker>;
+  /** Lets go of the records of the only partition below `before`, as retention does. */
+  trim(broker: Broker, topic: string, before: bigint): Promise<void>;
 }
 
 const values = (box: Inbox) => box.records.all.map(({ value }) => value?.toString() ?? null);
@@ -18,9 +22,10 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
   describe(`${name} as a broker`, () => {
     let broker: Broker;
     let producer: Producer;
+    const events: Event[] = [];
 
     beforeAll(async () => {
-      broker = await under.open();
+      broker = await under.open((event) => void events.push(event));
       await broker.connect();
       producer = await broker.producer();
     });
@@ -154,6 +159,51 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
       expect(values(second)).toEqual(['c', 'd']);
       await two.stop();
     });
+
+    it.for([
+      ['earliest', ['c', 'd']],
+      ['latest', ['d']],
+      ['fail', []],
+    ] as const)(
+      'fault 21: a committed offset that retention was faster than: %s',
+      async ([outOfRange, read], { task }) => {
+        const [input, group] = [await topic(), freshName('group')];
+        const to = { topic: input, partition: 0 };
+        await producer.send(
+          to,
+          ['a', 'b', 'c'].map((value) => text(value)),
+        );
+        const [one, first] = await join({ topics: [input], group });
+        await first.until(({ records }) => records.all.length === 3);
+        await one.commit([{ ...to, offset: 1n }]);
+        await one.stop();
+        await under.trim(broker, input, 2n);
+
+        const box = inbox();
+        // A group that begins at the end must not take the lost place for no place.
+        const other = broker.consumer({ topics: [input], group, from: 'latest', outOfRange, sessionTimeoutMs: 6000 });
+        const told = () =>
+          events.filter((event) => event.type === 'offset_reset').filter((event) => event.topic === input);
+        await other.start(box);
+        if (outOfRange === 'fail') {
+          await box.until(({ failures }) => failures.length > 0);
+          expect(box.failures[0]).toMatchObject({ code: 'offset_out_of_range', class: 'fatal' });
+          expect(box.failures[0]?.message).toMatch(new RegExp(`^Offset 1 of ${input}, partition 0, is not in the log`));
+          expect(told()).toEqual([]);
+        } else {
+          if (outOfRange === 'latest') await until(() => told().length > 0);
+          await producer.send(to, [text('d')]);
+          await box.until(({ records }) => records.all.length === read.length);
+          const place = { from: 1n, to: outOfRange === 'earliest' ? 2n : 3n };
+          expect(told()).toEqual([{ type: 'offset_reset', ...to, ...place, policy: outOfRange }]);
+        }
+        await other.stop();
+        expect(values(box)).toEqual(read);
+        const [{ committed } = { committed: null }] = await broker.offsets(input, group);
+        expect(committed).toBe(1n);
+        seen(task, `${name}, ${outOfRange}: offset 1 was gone, read on: ${read.join(' ') || 'nothing, fatal'}`);
+      },
+    );
 
     it('tells that a group has committed nothing', async () => {
       const input = await topic(2);
@@ -298,4 +348,9 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
       await next.stop();
     });
   });
+}
+
+/** Waits for something that is told by an event. */
+async function until(met: () => boolean): Promise<void> {
+  while (!met()) await new Promise((resolve) => setTimeout(resolve, 10));
 }

@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { manualClock } from '#mner/clock.js';
-import { memoryBroker } from '#mner/stream/memory.js';
+import { type MemoryBroker, memoryBroker } from '#mner/stream/memory.js';
+import { silent } from '#mner/telemetry/events.js';
 import { brokerConformance } from './broker-conformance.js';
 import { inbox } from './inbox.js';
 
-brokerConformance('memory', { open: async () => memoryBroker() });
+brokerConformance('memory', {
+  open: async (emit = silent) => memoryBroker({ emit }),
+  trim: async (broker, topic, before) => (broker as MemoryBroker).trim(topic, 0, before),
+});
 
 describe('what only the in-memory broker can', () => {
   const value = (text: string) => ({ value: Buffer.from(text) });

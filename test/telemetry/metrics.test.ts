@@ -34,6 +34,7 @@ const CONTRACT: Record<string, string[]> = {
   lag_records: ['topic', 'partition'],
   paused_partitions: [],
   rebalances_total: [],
+  offset_resets_total: ['to'],
   transactions_total: ['result'],
   inference_restarts_total: [],
   image_decoder_ends_total: ['reason'],

@@ -29,6 +29,12 @@ export const kafkaFields = {
       'Where a group without committed offsets begins: `earliest` reads all that the topic still holds, `latest` only what comes.',
     value: 'where',
   }),
+  offset_out_of_range: z.enum(['earliest', 'latest', 'fail']).default('earliest').register(about, {
+    section: 'Kafka',
+    description:
+      'What to do when the input no longer has the offset that the group has come to, since retention was faster or the topic was made anew: go on at the oldest record that is left, at the end (which leaves the rest unread), or `fail`, so that somebody looks. Each time is an error in the log and counts in `mner_offset_resets_total`.',
+    value: 'what',
+  }),
   session_timeout_ms: z.int().min(1000).max(HOUR_MS).default(30_000).register(about, {
     section: 'Kafka',
     description:

@@ -14,7 +14,8 @@ export interface KafkaAdmin {
   /** Of those that exist. @throws MnerError `not_authorised` for one that this user may not see, be it there or not */
   partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
   createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
-  offsets(topic: string, group: string): Promise<readonly GroupOffset[]>;
+  /** @param known how many partitions the topic has at least, as somebody heard who asked later than kafkajs's admin did @default 0 */
+  offsets(topic: string, group: string, known?: number): Promise<readonly GroupOffset[]>;
   stop(): Promise<void>;
 }
 
@@ -107,6 +108,34 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
       return found;
     });
 
+  const offsetsOf = (topic: string, group: string) =>
+    ask(`Cannot read the offsets of ${topic} in the group ${group}`, async (admin) => {
+      const [ends, commits] = [
+        await admin.fetchTopicOffsets(topic),
+        await untilPassed(
+          cluster.clock,
+          () => stopped,
+          () => admin.fetchOffsets({ groupId: group, topics: [topic] }),
+        ),
+      ];
+      const committed = new Map(commits[0]?.partitions.map((one) => [one.partition, one]));
+      return ends
+        .map(({ partition, low, high }) => {
+          const of = committed.get(partition);
+          const offset = BigInt(of?.offset ?? -1);
+          const ours = { committed: offset < 0n ? null : offset, metadata: of?.metadata ?? '' };
+          return { partition, start: BigInt(low), end: BigInt(high), ...ours };
+        })
+        .sort((a, b) => a.partition - b.partition);
+    });
+
+  /** kafkajs's admin asks for the partitions of a topic again only after five minutes; a new one asks at once. */
+  const renew = (): void => {
+    const old = connected;
+    connected = undefined;
+    void old?.then((admin) => admin.disconnect()).catch(() => {});
+  };
+
   return {
     connect: async () => void (await connect()),
     partitions,
@@ -128,26 +157,12 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
       }
       return created;
     },
-    offsets: (topic, group) =>
-      ask(`Cannot read the offsets of ${topic} in the group ${group}`, async (admin) => {
-        const [ends, commits] = [
-          await admin.fetchTopicOffsets(topic),
-          await untilPassed(
-            cluster.clock,
-            () => stopped,
-            () => admin.fetchOffsets({ groupId: group, topics: [topic] }),
-          ),
-        ];
-        const committed = new Map(commits[0]?.partitions.map((one) => [one.partition, one]));
-        return ends
-          .map(({ partition, low, high }) => {
-            const of = committed.get(partition);
-            const offset = BigInt(of?.offset ?? -1);
-            const ours = { committed: offset < 0n ? null : offset, metadata: of?.metadata ?? '' };
-            return { partition, start: BigInt(low), end: BigInt(high), ...ours };
-          })
-          .sort((a, b) => a.partition - b.partition);
-      }),
+    async offsets(topic, group, known = 0) {
+      const found = await offsetsOf(topic, group);
+      if (found.length >= known) return found;
+      renew();
+      return offsetsOf(topic, group);
+    },
     async stop() {
       stopped = true;
       const admin = await connected?.catch(() => undefined);

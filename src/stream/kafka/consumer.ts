@@ -1,11 +1,13 @@
 import type { EachBatchPayload, Consumer as KafkaConsumer } from 'kafkajs';
 import { delay } from '../../clock.js';
 import { asMnerError, MnerError } from '../../errors.js';
+import { beginPolicy, outOfLog } from '../begin-at.js';
 import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, Place, TopicPartition } from '../port.js';
 import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
 import { type Deferred, deferred, settled } from './deferred.js';
 import { isWireError, wireError } from './errors.js';
+import { each, keyOf, knownOf, requireTopics } from './partitions.js';
 import { createPositions } from './positions.js';
 import { fromMessage } from './records.js';
 import { createRefusals } from './refusals.js';
@@ -24,7 +26,9 @@ const STOP_DEADLINE_MS = 15_000;
  */
 export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options: ConsumerOptions): Consumer {
   const { clock, emit } = cluster;
-  const { topics, group, from = 'earliest', sessionTimeoutMs = 30_000, maxBytesPerPartition = 1_048_576 } = options;
+  const { topics, group, from = 'earliest', outOfRange = 'earliest' } = options;
+  const { sessionTimeoutMs = 30_000, maxBytesPerPartition = 1_048_576 } = options;
+  const begin = beginPolicy({ from, outOfRange, emit });
   const positions = createPositions();
   const ending = new AbortController();
   const refusals = createRefusals();
@@ -44,6 +48,10 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   let joining = settled();
   /** The last offset that the coordinator acknowledged in this generation, by partition. */
   const acknowledged = new Map<string, bigint>();
+  /** Partitions of this generation whose place is not known yet: none of them is fetched. */
+  let unplaced = new Set<string>();
+  /** Partitions that were paused by who reads them. */
+  const heldBack = new Set<string>();
   /** How often each partition was rewound in this generation. */
   const rewinds = new Map<string, number>();
 
@@ -51,7 +59,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     if (stopping || first) return;
     first = deferred();
     const started = first;
-    await requireTopics();
+    await requireTopics(admin, topics);
     if (ending.signal.aborted) return;
     consumer = cluster.client({ refusals }).consumer({
       groupId: group,
@@ -78,7 +86,8 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     listen(consumer, handlers);
     try {
       await consumer.connect();
-      await consumer.subscribe({ topics: [...topics], fromBeginning: from === 'earliest' });
+      // Where it goes on when an offset is gone while we read; where it begins, `place` says.
+      await consumer.subscribe({ topics: [...topics], fromBeginning: outOfRange !== 'latest' });
     } catch (error) {
       throw wireError(error, `Cannot reach Kafka at ${cluster.brokers}`, 'broker_unreachable');
     }
@@ -86,14 +95,6 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     if (ending.signal.aborted) return consumer.disconnect();
     run(consumer, handlers);
     await started.promise;
-  };
-
-  const requireTopics = async (): Promise<void> => {
-    const existing = await admin.partitions(topics);
-    const missing = topics.filter((topic) => !existing.has(topic));
-    if (missing.length === 0) return;
-    const names = missing.join(', ');
-    throw new MnerError('topic_missing', `The input topic ${names} does not exist.`);
   };
 
   const run = (member: KafkaConsumer, handlers: ConsumerHandlers): void => {
@@ -126,8 +127,13 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       const paused = member.paused();
       if (paused.length > 0) member.resume(paused);
       positions.joined(partitions.map(keyOf), quiet);
-      if (!quiet) void place(member, partitions, generation);
       quiet = false;
+      // kafkajs knows no policy: where the committed offset is gone, it commits a negative one and begins elsewhere without
+      // a word. So nothing is fetched, from this breath on, before we know that the log has what we ask for.
+      unplaced = new Set(partitions.map(keyOf));
+      heldBack.clear();
+      if (partitions.length > 0) member.pause(each(partitions));
+      void place(member, handlers, partitions, generation);
       handlers.assigned(partitions);
       first?.resolve();
     });
@@ -223,8 +229,12 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     if (judged.verdict === 'refuse') return;
     if (judged.verdict === 'seek') return member.seek({ topic, partition, offset: String(judged.offset) });
     if (judged.verdict === 'jumped') {
-      const message = `Offset ${judged.expected} of ${topic}, partition ${partition}, is gone; reading goes on at ${fetched}.`;
-      emit({ type: 'note', level: 'error', message });
+      const { expected } = judged;
+      // kafkajs has committed a negative offset, with which the next start would begin as if nothing had been.
+      const kept = outOfRange === 'fail' ? expected : fetched;
+      await commit([{ topic, partition, offset: kept }]).catch(() => {});
+      if (outOfRange === 'fail') return handlers.failed(outOfLog(batch, expected, `it goes on at ${fetched}`));
+      begin.reset({ topic, partition, from: expected, to: fetched, policy: outOfRange });
     }
     const [under, rewound] = [generation, rewinds.get(key)];
     const records = batch.messages.map((message) => fromMessage(topic, partition, message));
@@ -239,45 +249,54 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     handlers.reached?.({ topic, partition }, next);
   };
 
-  /** Reads the committed offsets after a join that was not quiet, and seeks there; positions.ts says why. */
-  const place = async (member: KafkaConsumer, partitions: readonly TopicPartition[], under: number): Promise<void> => {
+  /** Reads the committed offsets after a join, and begins there. */
+  const place = async (
+    member: KafkaConsumer,
+    handlers: ConsumerHandlers,
+    partitions: readonly TopicPartition[],
+    under: number,
+  ): Promise<void> => {
     const valid = () => under === generation && !ending.signal.aborted;
-    while (valid()) {
+    while (valid() && unplaced.size > 0) {
       try {
         for (const topic of new Set(partitions.map(({ topic }) => topic))) {
-          const offsets = await admin.offsets(topic, group);
+          const offsets = await admin.offsets(topic, group, knownOf(partitions, topic));
           if (!valid()) return;
-          for (const { partition, start, end, committed } of offsets) {
-            if (!partitions.some((held) => held.topic === topic && held.partition === partition)) continue;
-            // A rewind read its offset later than we did.
-            if (rewinds.has(keyOf({ topic, partition }))) continue;
-            seek(member, { topic, partition }, committed ?? (from === 'earliest' ? start : end));
+          for (const found of offsets) {
+            const of = { topic, partition: found.partition };
+            // A rewind was sooner, and read its offset later than we did.
+            if (unplaced.has(keyOf(of))) seek(member, of, begin.at(topic, found));
           }
         }
-        return;
-      } catch (error) {
-        emit({ type: 'note', level: 'warn', message: asMnerError(error).message });
-        await delay(clock, REVIVE_MS, ending.signal);
+        if (unplaced.size === 0) return;
+      } catch (cause) {
+        const error = asMnerError(cause);
+        if (error.class === 'fatal') return handlers.failed(error);
+        emit({ type: 'note', level: 'warn', message: error.message });
       }
+      await delay(clock, REVIVE_MS, ending.signal);
     }
   };
 
+  /** Reading goes on at `offset`, at once unless it is held back. */
   const seek = (member: KafkaConsumer, of: TopicPartition, offset: bigint): void => {
-    positions.place(keyOf(of), offset);
+    const key = keyOf(of);
+    positions.place(key, offset);
     member.seek({ ...of, offset: String(offset) });
+    if (unplaced.delete(key) && !heldBack.has(key)) member.resume(each([of]));
   };
 
   const rewind = async ({ topic, partition }: TopicPartition): Promise<Place> => {
     const under = generation;
     const member = consumer;
-    const offsets = await admin.offsets(topic, group);
+    const offsets = await admin.offsets(topic, group, partition + 1);
     const found = offsets.find((one) => one.partition === partition);
     if (!member || !found || !joined || under !== generation || ending.signal.aborted)
       throw new MnerError('broker_unavailable', `Cannot seek in ${topic}: this worker is not in its group now.`);
-    // From here on without a pause: counted first, so that neither a batch under way nor `place` moves it again.
+    const offset = begin.at(topic, found);
+    // From here on without a pause: counted first, so that no batch under way moves it again.
     const key = keyOf({ topic, partition });
     rewinds.set(key, (rewinds.get(key) ?? 0) + 1);
-    const offset = found.committed ?? (from === 'earliest' ? found.start : found.end);
     seek(member, { topic, partition }, offset);
     return { offset, committed: found.committed !== null };
   };
@@ -313,22 +332,28 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     first?.resolve();
   };
 
-  const each = (partitions: readonly TopicPartition[]) =>
-    partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
+  const pause = (partitions: readonly TopicPartition[]): void => {
+    if (!joined || partitions.length === 0) return;
+    for (const one of partitions) heldBack.add(keyOf(one));
+    consumer?.pause(each(partitions));
+  };
+
+  const resume = (partitions: readonly TopicPartition[]): void => {
+    if (!joined) return;
+    for (const one of partitions) heldBack.delete(keyOf(one));
+    const placed = partitions.filter((one) => !unplaced.has(keyOf(one)));
+    if (placed.length > 0) consumer?.resume(each(placed));
+  };
 
   return {
     start,
     inTouch() {
       return joined && clock.now() - heard <= sessionTimeoutMs;
     },
-    pause: (partitions) => joined && consumer?.pause(each(partitions)),
-    resume: (partitions) => joined && consumer?.resume(each(partitions)),
+    pause,
+    resume,
     commit,
     rewind,
     stop,
   };
-}
-
-function keyOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
 }

@@ -8,12 +8,15 @@
  * that over and moves its position to 300. The records 50 to 199 would never be read again, and the next commit would
  * cover them up.
  *
- * So a batch counts only if it was fetched from the offset that we expect. After a quiet join (all loops had ended) the
- * first batch of a partition is right whatever its offset. After any other we ask for the committed offset ourselves, and
- * refuse every batch until it is known.
+ * So a batch counts only if it was fetched from the offset that we expect. After every join we ask for the committed offset
+ * ourselves, and refuse every batch until it is known.
  */
 export interface Positions {
-  /** The group gave us these partitions. Their positions are unknown; unless the join was quiet, they must be placed. */
+  /**
+   * The group gave us these partitions. Their positions are unknown until they are placed.
+   *
+   * @param quiet no fetch was under way, and none begins before a partition is placed
+   */
   joined(partitions: readonly string[], quiet: boolean): void;
   /** Reading of this partition goes on at `offset`. */
   place(partition: string, offset: bigint): void;
@@ -33,8 +36,8 @@ export type Verdict =
   | { readonly verdict: 'jumped'; readonly expected: bigint };
 
 interface Position {
-  /** Undefined: anything may come (after a quiet join). Null: nothing may come until it is placed. */
-  next: bigint | null | undefined;
+  /** Null: nothing may come until it is placed. */
+  next: bigint | null;
   /** We have sought `next`, and no batch from there has come since. */
   sought: boolean;
   /** No fetch from before can still come back. */
@@ -45,17 +48,19 @@ export function createPositions(): Positions {
   let positions = new Map<string, Position>();
   return {
     joined(partitions, quiet) {
-      positions = new Map(partitions.map((key) => [key, { next: quiet ? undefined : null, sought: false, quiet }]));
+      positions = new Map(partitions.map((key) => [key, { next: null, sought: false, quiet }]));
     },
     place(partition, offset) {
       const position = positions.get(partition);
-      // What was fetched from elsewhere may still come, whatever the join was like.
-      if (position) Object.assign(position, { next: offset, sought: false, quiet: false });
+      if (!position) return;
+      // Placed anew: what was fetched from elsewhere may still come, whatever the join was like.
+      if (position.next !== null) position.quiet = false;
+      Object.assign(position, { next: offset, sought: false });
     },
     judge(partition, offset) {
       const position = positions.get(partition);
       if (!position || position.next === null) return { verdict: 'refuse' };
-      if (position.next === undefined || position.next === offset) return { verdict: 'take' };
+      if (position.next === offset) return { verdict: 'take' };
       if (!position.sought) {
         position.sought = true;
         return { verdict: 'seek', offset: position.next };
@@ -68,10 +73,10 @@ export function createPositions(): Positions {
       if (position) Object.assign(position, { next, sought: false });
     },
     skipped(partition, next) {
-      // After a quiet join, and until it is placed, no batch is stale, so this is the partition's own. After another it may be stale: then the next
-      // batch does not fit, and we seek back, which costs one fetch.
+      // After a quiet join, and until it is placed anew, no batch is stale, so this is the partition's own. Otherwise it may be
+      // stale: then the next batch does not fit, and we seek back, which costs one fetch.
       const position = positions.get(partition);
-      if (!position?.quiet) return false;
+      if (!position?.quiet || position.next === null) return false;
       position.next = next;
       return true;
     },

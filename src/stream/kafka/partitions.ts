@@ -1,0 +1,27 @@
+import { MnerError } from '../../errors.js';
+import type { TopicPartition } from '../port.js';
+import type { KafkaAdmin } from './admin.js';
+
+/** A partition as the key of a map. */
+export function keyOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+/** As kafkajs wants them. */
+export function each(partitions: readonly TopicPartition[]) {
+  return partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
+}
+
+/** How many partitions a topic has at least, where these are some of them. */
+export function knownOf(partitions: readonly TopicPartition[], topic: string): number {
+  return Math.max(0, ...partitions.map((one) => (one.topic === topic ? one.partition + 1 : 0)));
+}
+
+/** @throws MnerError `topic_missing` */
+export async function requireTopics(admin: KafkaAdmin, topics: readonly string[]): Promise<void> {
+  const existing = await admin.partitions(topics);
+  const missing = topics.filter((topic) => !existing.has(topic));
+  if (missing.length === 0) return;
+  const names = missing.join(', ');
+  throw new MnerError('topic_missing', `The input topic ${names} does not exist, or this user may not see it.`);
+}

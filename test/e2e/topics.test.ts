@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { headerText } from '#mner/stream/headers.js';
+import { seen } from '../support/seen.js';
+import { NO_SERVERS } from '../support/servers.js';
+import { mner } from '../support/worker-process.js';
+import { eventually, metric, tweet, type WorkerStage, workerStage } from '../support/worker-stage.js';
+
+/** Kafka's number of topics among the things that have a configuration. */
+const TOPIC = 2;
+
+async function configure({ admin }: WorkerStage, topic: string, name: string, value: string): Promise<void> {
+  const resources = [{ type: TOPIC, name: topic, configEntries: [{ name, value }] }];
+  await admin.alterConfigs({ validateOnly: false, resources });
+}
+
+describe.skipIf(NO_SERVERS)(`topics that are not as a worker needs them${NO_SERVERS}`, { timeout: 120_000 }, () => {
+  it('fault 17: the output topic goes away while it runs: fatal, exit code 4, nothing committed', async ({ task }) => {
+    const stage = await workerStage();
+    const worker = await stage.worker();
+    await stage.send(0, tweet('before'));
+    await stage.out('before');
+    await eventually(async () => (await stage.committed())[0] === 1);
+    await stage.admin.deleteTopics({ topics: [stage.topics.output] });
+    await stage.send(0, tweet('after'));
+    expect(await worker.ended).toBe(4);
+    expect(worker.log()).toMatch(/^mner: Cannot write to out-\S+, partition 0: /m);
+    expect(worker.log()).not.toMatch(/^ {4}at /m);
+    expect(await stage.committed()).toEqual([1]);
+    seen(task, 'deleted while it runs: exit code 4, committed stays at 1 of 2');
+  });
+
+  it('fault 18: an output that its topic does not take: a dead letter, and the lane goes on', async ({ task }) => {
+    const stage = await workerStage();
+    await configure(stage, stage.topics.output, 'max.message.bytes', '3000');
+    await stage.worker();
+    await stage.send(0, tweet('a'), tweet('large', 'Kobe Bryant in Los Angeles, '.repeat(100)), tweet('b'));
+    await stage.out('b');
+    await stage.dead.until(({ records }) => records.all.length > 0);
+    const [letter] = stage.dead.records.all;
+    expect(headerText(letter?.headers ?? [], 'mner-error-code')).toBe('output_too_large');
+    expect(JSON.parse(String(letter?.value))).toMatchObject({ id: 'large' });
+    await eventually(async () => (await stage.committed())[0] === 3);
+    expect(stage.outputs.records.all).toHaveLength(2);
+    seen(task, 'max.message.bytes 3000: 1 of 3 a dead letter (output_too_large), its neighbours out, all committed');
+  });
+
+  it.for([
+    ['at_least_once', 'while it was away'],
+    ['exactly_once', 'while it was away'],
+    ['at_least_once', 'while it stood still'],
+    ['exactly_once', 'while it stood still'],
+  ] as const)(
+    'fault 21: %s, retention was faster %s: an error that says so, and on from the oldest',
+    async ([delivery, when], { task }) => {
+      const stage = await workerStage();
+      const { input } = stage.topics;
+      const env = { MNER_DELIVERY: delivery };
+      let worker = await stage.worker(env);
+      await stage.send(0, tweet('first'));
+      await stage.out('first');
+      await eventually(async () => (await stage.committed())[0] !== 0);
+      if (when === 'while it was away') expect(await worker.stop()).toBe(0);
+      else process.kill(worker.pid, 'SIGSTOP');
+      // A fetch that waits at the broker would bring the records along before they are gone.
+      await stage.quiet();
+      await stage.send(0, tweet('lost'), tweet('lost too'), tweet('kept'));
+      const offsets = await stage.admin.fetchTopicOffsets(input);
+      expect(offsets[0]?.high).toBe('4');
+      await stage.admin.deleteTopicRecords({ topic: input, partitions: [{ partition: 0, offset: '3' }] });
+      if (when === 'while it was away') worker = await stage.worker(env);
+      else process.kill(worker.pid, 'SIGCONT');
+      await stage.out('kept');
+      const line = worker
+        .log()
+        .split('\n')
+        .find((one) => one.includes('is out of range'));
+      expect(JSON.parse(line ?? '{}')).toMatchObject({ level: 'error', from: '1', to: '3', policy: 'earliest' });
+      expect(line).toContain('2 offsets are lost');
+      expect(await metric(worker, 'mner_offset_resets_total', 'to="earliest"')).toBe(1);
+      await eventually(async () => Number((await stage.committed())[0]) >= 4);
+      seen(task, `${delivery}, ${when}: offset 1 gone, on at 3, 2 named as lost`);
+    },
+  );
+
+  it('fault 21: with `offset_out_of_range: fail` the worker ends by exit code 4, and does so again', async ({
+    task,
+  }) => {
+    const stage = await workerStage();
+    const { input } = stage.topics;
+    const worker = await stage.worker();
+    await stage.send(0, tweet('first'));
+    await stage.out('first');
+    await eventually(async () => (await stage.committed())[0] === 1);
+    expect(await worker.stop()).toBe(0);
+    await stage.send(0, tweet('lost'), tweet('kept'));
+    await stage.admin.fetchTopicOffsets(input);
+    await stage.admin.deleteTopicRecords({ topic: input, partitions: [{ partition: 0, offset: '2' }] });
+    for (let time = 0; time < 2; time += 1) {
+      const ended = await mner(['run'], {
+        env: { ...stage.env, MNER_HTTP_PORT: '0', MNER_OFFSET_OUT_OF_RANGE: 'fail', MNER_DRAIN_TIMEOUT_MS: '5000' },
+      });
+      expect(ended.code).toBe(4);
+      expect(ended.stderr).toMatch(/^mner: Offset 1 of in-\S+, partition 0, is not in the log/m);
+      expect(await stage.committed()).toEqual([1]);
+    }
+    seen(task, '`fail`: exit code 4 twice, committed stays at 1');
+  });
+});
