@@ -69,7 +69,7 @@ export function createPipeline(parts: PipelineParts): Process {
       const priority = priorityOf(source.topic);
       const leave = await door.enter(tweet.text.length, priority, signal);
       try {
-        return await readWords(served, tweet, source, look, priority);
+        return await readWords(served, tweet, source, look, { priority, signal });
       } finally {
         leave();
       }
@@ -87,13 +87,14 @@ export function createPipeline(parts: PipelineParts): Process {
     tweet: Tweet,
     source: InputRecord,
     look: Look,
-    priority: Priority,
+    { priority, signal }: { readonly priority: Priority; readonly signal: AbortSignal },
   ): Promise<EntityRecord> {
     const words = displayedWords(tweet, mentions);
     const reading = await reader.read(
       words.map((word) => word.text),
       look.status === 'used' ? look.features : null,
       priority,
+      signal,
     );
     if (reading.relevance !== null) emit({ type: 'relevance', value: reading.relevance });
     const { relevance } = reading;

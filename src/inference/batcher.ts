@@ -25,9 +25,10 @@ export interface Batcher<Item, Result> {
   /**
    * @param pieces the item's length
    * @param priority @default 'live'
+   * @param signal once it aborts, nobody waits for the item: if it is in no batch yet, it comes into none
    * @throws MnerError `inference_poison`, `inference_unavailable`
    */
-  submit(item: Item, pieces: number, priority?: Priority): Promise<Result>;
+  submit(item: Item, pieces: number, priority?: Priority, signal?: AbortSignal): Promise<Result>;
   /** Items that wait for their batch. */
   readonly queued: number;
   /** Runs whatever waits without further delay, then resolves; nothing may be submitted after it. Safe to call twice. */
@@ -36,6 +37,8 @@ export interface Batcher<Item, Result> {
 
 interface Entry<Item, Result> {
   readonly item: Item;
+  readonly pieces: number;
+  readonly signal: AbortSignal | undefined;
   readonly arrived: number;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: MnerError) => void;
@@ -60,9 +63,11 @@ export function createBatcher<Item, Result>({
   /** Hands out every batch that may go now, and wakes up when the next one falls due. */
   const pump = () => {
     while (running < inFlight) {
-      const batch = stopping ? queue.flush() : queue.take(clock.now(), running === 0 ? 'idle' : 'busy');
-      if (!batch) break;
-      void dispatch(batch);
+      const taken = stopping ? queue.flush() : queue.take(clock.now(), running === 0 ? 'idle' : 'busy');
+      if (!taken) break;
+      const batch = wanted(taken);
+      if (batch.items.length > 0) void dispatch(batch);
+      else emit({ type: 'queued', tweets: queue.size });
     }
     if (stopping && running === 0 && queue.size === 0) stopping.resolve();
     // While a batch runs, its end is what wakes the pump: only an idle host waits for a deadline.
@@ -98,11 +103,11 @@ export function createBatcher<Item, Result>({
   };
 
   return {
-    submit(item, pieces, priority) {
+    submit(item, pieces, priority, signal) {
       if (stopping) return Promise.reject(new MnerError('inference_unavailable', 'The batcher was stopped.'));
       return new Promise((resolve, reject) => {
         const arrived = clock.now();
-        queue.add({ item, arrived, resolve, reject }, pieces, arrived, priority);
+        queue.add({ item, pieces, signal, arrived, resolve, reject }, pieces, arrived, priority);
         emit({ type: 'queued', tweets: queue.size });
         pump();
       });
@@ -123,5 +128,21 @@ export function createBatcher<Item, Result>({
       }
       return stopping.promise;
     },
+  };
+}
+
+/**
+ * A batch without the items that nobody waits for. A rebalance leaves a queue full of them, and read in their turn they would hold up
+ * what came after it; where rebalances follow each other more quickly than such a queue is worked off, nothing would get through at all.
+ */
+function wanted<Item, Result>(batch: Batch<Entry<Item, Result>>): Batch<Entry<Item, Result>> {
+  const items = batch.items.filter(({ signal }) => !signal?.aborted);
+  if (items.length === batch.items.length) return batch;
+  for (const { signal, reject } of batch.items)
+    if (signal?.aborted) reject(new MnerError('inference_unavailable', 'Nobody waits for this row any more.'));
+  return {
+    items,
+    pieces: items.reduce((sum, { pieces }) => sum + pieces, 0),
+    longest: items.reduce((most, { pieces }) => Math.max(most, pieces), 0),
   };
 }

@@ -9,8 +9,8 @@ import type { EncodedRow, PictureInput, Row, RowResult } from './row.js';
 
 /** A model of kind `ner`, as one tweet sees it. */
 export interface NerModel {
-  /** Reads one row, in a batch with others. @throws MnerError `inference_poison`, `inference_unavailable` */
-  read(text: EncodedRow, picture: PictureInput | null, priority?: Priority): Promise<RowResult>;
+  /** Reads one row, in a batch with others; not once `signal` has aborted, unless it is in a batch by then. @throws MnerError `inference_poison`, `inference_unavailable` */
+  read(text: EncodedRow, picture: PictureInput | null, priority?: Priority, signal?: AbortSignal): Promise<RowResult>;
   /** Runs one row alone, past the batches: the first run of a session is slow, and shows whether it works. */
   warmUp(text: EncodedRow): Promise<void>;
   /** Reads what waits, then takes nothing more. The host is its owner's to stop. */
@@ -32,7 +32,7 @@ export function createNerModel({ host, bundle, mentions, ...options }: NerModelO
   const run: RunBatch<Row, RowResult> = async (rows) => feeds.split(rows, await host.run(model.name, feeds.pack(rows)));
   const batcher = createBatcher<Row, RowResult>({ ...options, run });
   return {
-    read: (text, picture, priority) => batcher.submit({ text, picture }, text.pieces, priority),
+    read: (text, picture, priority, signal) => batcher.submit({ text, picture }, text.pieces, priority, signal),
     async warmUp(text) {
       const [result] = await runBisected([{ text, picture: null }], run, options.emit);
       if (result instanceof MnerError) throw result;

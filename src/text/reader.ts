@@ -23,8 +23,17 @@ export interface Reading {
 
 /** Reads words: encodes them, waits for their batch, decodes. What an answer depends on belongs into the key of `repeats.ts`. */
 export interface Reader {
-  /** @param priority @default 'live' @throws MnerError `inference_poison`, `inference_unavailable` */
-  read(words: readonly string[], picture: PictureInput | null, priority?: Priority): Promise<Reading>;
+  /**
+   * @param priority @default 'live'
+   * @param signal aborts when nobody waits for the reading any more: what has not begun is left
+   * @throws MnerError `inference_poison`, `inference_unavailable`
+   */
+  read(
+    words: readonly string[],
+    picture: PictureInput | null,
+    priority?: Priority,
+    signal?: AbortSignal,
+  ): Promise<Reading>;
 }
 
 export interface ReaderParts {
@@ -46,9 +55,9 @@ export function createReader({ encoder, model, head, clock, emit }: ReaderParts)
   };
 
   return {
-    async read(words, picture, priority) {
+    async read(words, picture, priority, signal) {
       const tweet = timed('tokenize', () => encoder.encode(words));
-      const results = await Promise.all(tweet.windows.map((window) => model.read(window, picture, priority)));
+      const results = await Promise.all(tweet.windows.map((window) => model.read(window, picture, priority, signal)));
       return timed('crf', () => {
         const { emissions, relevance, regions } = mergeWindows(tweet, results);
         const chunks = chunksOf(Array.from(crf.viterbi(emissions), (label) => head.labels[label] as string));

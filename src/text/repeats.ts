@@ -31,8 +31,9 @@ export interface Repeats {
  * kept: what failed is read again the next time.
  *
  * Of the same reading in flight, say tweet A began it and tweet B came while it was under way:
- * 1. A's lane is closed by a rebalance. Nobody tells the reading: a row in a batch is not A's but the batch's, and it is as good for
- *    B. A finds its lane closed and drops its copy; B goes on.
+ * 1. A's lane is closed by a rebalance. The reading goes on for B; A finds its lane closed and drops its copy. When B's lane is closed
+ *    as well, nobody waits, and the reading is given up unless a batch has it already. If A's tweet comes again (to a new lane of ours)
+ *    between that and the batch, a reading of its own begins: it does not join one that may be left.
  * 2. The reading fails. A and B both get the error, each for its own lane to judge: a retry begins a reading anew, since the flight is
  *    over before either hears of it.
  * 3. The reading lands. It is remembered and its flight is over in one step, before A and B hear of it (their callbacks were
@@ -40,7 +41,7 @@ export interface Repeats {
  */
 export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repeats {
   const readings = new LRUCache<string, Reading>({ maxSize: maxBytes, sizeCalculation: bytesOf });
-  const flights = new Map<string, { readonly reading: Promise<Reading>; readonly priority: Priority }>();
+  const flights = new Map<string, Flight>();
   /** A picture's features are large; the tweets of one look share them. */
   const digests = new WeakMap<PictureInput, string>();
 
@@ -55,7 +56,7 @@ export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repe
 
   return {
     around: (reader, identity) => ({
-      read(words, picture, priority = 'live') {
+      read(words, picture, priority = 'live', signal) {
         const key = hash(
           'sha256',
           JSON.stringify([identity(), picture === null ? null : digestOf(picture), words]),
@@ -68,12 +69,23 @@ export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repe
         }
         const flight = flights.get(key);
         // A live tweet does not stand behind a replay: it takes the flight over.
-        const joins = flight !== undefined && !(flight.priority === 'replay' && priority === 'live');
+        const joins =
+          flight !== undefined &&
+          !flight.company.left.aborted &&
+          !(flight.priority === 'replay' && priority === 'live');
         emit({ type: 'repeat', result: joins ? 'shared' : 'computed' });
-        if (joins) return flight.reading;
-        const begun = { reading: reader.read(words, picture, priority), priority };
+        if (joins) {
+          flight.company.join(signal);
+          return flight.reading;
+        }
+        const company = createCompany();
+        company.join(signal);
+        const begun = { reading: reader.read(words, picture, priority, company.left), priority, company };
         flights.set(key, begun);
-        const over = () => flights.get(key) === begun && flights.delete(key);
+        const over = () => {
+          company.part();
+          if (flights.get(key) === begun) flights.delete(key);
+        };
         begun.reading.then((reading) => {
           readings.set(key, reading);
           over();
@@ -81,6 +93,44 @@ export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repe
         return begun.reading;
       },
     }),
+  };
+}
+
+interface Flight {
+  readonly reading: Promise<Reading>;
+  readonly priority: Priority;
+  readonly company: Company;
+}
+
+/** Those who wait for one reading. */
+interface Company {
+  /** Aborts when the last one has gone. */
+  readonly left: AbortSignal;
+  /** One more waits, until its signal aborts; without a signal, to the end. */
+  join(signal: AbortSignal | undefined): void;
+  /** Nobody has to wait any more. */
+  part(): void;
+}
+
+function createCompany(): Company {
+  const all = new AbortController();
+  const partings: (() => void)[] = [];
+  let waiting = 0;
+  return {
+    left: all.signal,
+    join(signal) {
+      waiting += 1;
+      if (!signal) return;
+      const go = () => {
+        waiting -= 1;
+        if (waiting === 0) all.abort();
+      };
+      signal.addEventListener('abort', go, { once: true });
+      partings.push(() => signal.removeEventListener('abort', go));
+    },
+    part() {
+      for (const parting of partings.splice(0)) parting();
+    },
   };
 }
 

@@ -55,6 +55,27 @@ describe('the batcher', () => {
     expect(batcher.queued).toBe(0);
   });
 
+  it('does not read what nobody waits for any more, so that it holds nothing up', async () => {
+    const { batcher, clock, runs, events } = setUp();
+    const [epoch, rest] = [new AbortController(), new AbortController()];
+    const before = batcher.submit('begun', 10, 'live', epoch.signal);
+    clock.advance(20);
+    // A rebalance leaves nine rows in front of what comes after it.
+    const left = Array.from({ length: 9 }, (_, i) => batcher.submit(`old ${i}`, 10, 'live', epoch.signal));
+    const outcomes = Promise.allSettled(left);
+    epoch.abort();
+    const after = batcher.submit('new', 20, 'live', rest.signal);
+    runs[0]!.finish();
+    expect(await before).toBe('BEGUN');
+    clock.advance(20);
+    expect(runs.flatMap(({ items }) => items)).toEqual(['begun', 'new']);
+    expect((await outcomes).every(({ status }) => status === 'rejected')).toBe(true);
+    expect(events.findLast((event) => event.type === 'batch')).toMatchObject({ tweets: 1, tokens: 20, padding: 0 });
+    runs[1]!.finish();
+    expect(await after).toBe('NEW');
+    expect(batcher.queued).toBe(0);
+  });
+
   it('puts one full batch behind the one that runs, and no more', () => {
     const { batcher, runs } = setUp();
     for (let i = 0; i < 35; i++) void batcher.submit(`t${i}`, 10);

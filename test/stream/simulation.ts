@@ -263,9 +263,11 @@ function processWith(world: {
     // Parsing finds this one.
     if (offset % 10n === 3n) return poison;
     try {
-      await batcher.submit(offset, 3 + Number(offset % 5n));
+      await batcher.submit(offset, 3 + Number(offset % 5n), 'live', signal);
     } catch (error) {
-      return { kind: 'dead_letter', error: error as MnerError };
+      if (signal.aborted) count('rows left unread');
+      if (!(error instanceof MnerError) || error.class !== 'poison') throw error;
+      return { kind: 'dead_letter', error };
     }
     if (signal.aborted) count('results came late');
     return output(record, { value: Buffer.alloc(tooLarge(offset) ? MAX_BYTES + 1 : 8), headers: sourceOf(record) });

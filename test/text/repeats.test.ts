@@ -20,11 +20,16 @@ function reading(words: readonly string[]): Reading {
 /** A reader that answers when it is told to, and what it was asked. */
 function setUp(maxBytes = 1 << 20) {
   const events: Event[] = [];
-  const asked: { words: readonly string[]; land: () => void; fail: (error: MnerError) => void }[] = [];
+  const asked: {
+    words: readonly string[];
+    signal: AbortSignal | undefined;
+    land: () => void;
+    fail: (error: MnerError) => void;
+  }[] = [];
   const slow: Reader = {
-    read: (words) =>
+    read: (words, _picture, _priority, signal) =>
       new Promise((resolve, reject) => {
-        asked.push({ words, land: () => resolve(reading(words)), fail: reject });
+        asked.push({ words, signal, land: () => resolve(reading(words)), fail: reject });
       }),
   };
   const repeats = createRepeats({ maxBytes, emit: (event) => void events.push(event) });
@@ -74,6 +79,44 @@ describe('the same words with the same picture', () => {
       await expect(failing).rejects.toMatchObject({ code });
     }
     expect(results()).toEqual(['computed', 'computed']);
+  });
+});
+
+describe('a reading whose lanes are closed', () => {
+  it('goes on for whoever still waits', async () => {
+    const { reader, asked } = setUp();
+    const gone = new AbortController();
+    void reader.read(['Rome'], null, 'live', gone.signal);
+    const other = reader.read(['Rome'], null, 'live', new AbortController().signal);
+    gone.abort();
+    expect(asked[0]?.signal?.aborted).toBe(false);
+    asked[0]!.land();
+    expect(await other).toEqual(reading(['Rome']));
+  });
+
+  it('is given up when nobody waits, and whoever comes then has one of his own', async () => {
+    const { reader, asked, results } = setUp();
+    const gone = new AbortController();
+    const left = [reader.read(['Rome'], null, 'live', gone.signal), reader.read(['Rome'], null, 'live', gone.signal)];
+    gone.abort();
+    expect(asked[0]?.signal?.aborted).toBe(true);
+    const fresh = reader.read(['Rome'], null, 'live', new AbortController().signal);
+    expect(asked).toHaveLength(2);
+    expect(asked[1]?.signal?.aborted).toBe(false);
+    asked[0]!.fail(new MnerError('inference_unavailable'));
+    await Promise.allSettled(left);
+    asked[1]!.land();
+    expect(await fresh).toEqual(reading(['Rome']));
+    expect(results()).toEqual(['computed', 'shared', 'computed']);
+  });
+
+  it('goes on for one who never goes, as a command does', () => {
+    const { reader, asked } = setUp();
+    const gone = new AbortController();
+    void reader.read(['Rome'], null, 'live', gone.signal);
+    void reader.read(['Rome'], null);
+    gone.abort();
+    expect(asked[0]?.signal?.aborted).toBe(false);
   });
 });
 
