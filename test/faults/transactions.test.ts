@@ -176,6 +176,8 @@ describe('a transaction that is interrupted, on three brokers', { timeout: 60_00
     });
     await other.begin();
     const from = worker.said.length;
+    // It may have been quick and have nothing left to commit; only the next transaction tells it that it is fenced.
+    await ledger.feed(100);
     const fenced = await worker.says(note(/newer producer with the same transactionalId/), from);
     await worker.says(transaction('committed'), worker.said.indexOf(fenced));
     await expect(other.sendOffsets(group, [{ topic, partition: 0, offset: 199n }])).rejects.toMatchObject({
