@@ -56,6 +56,7 @@ export function testsOf({ testResults }) {
 
 /**
  * The state of these rows. A row has passed when all of its tests have, and there is one; a test that was skipped proves nothing.
+ * What several tests saw alike, such as those of a table of cases, is told once.
  *
  * @param {readonly Test[]} tests
  * @param {readonly number[]} rows
@@ -67,7 +68,8 @@ export function linesOf(tests, rows) {
     const failed = own.filter(({ status }) => status === 'failed');
     const passed = own.filter(({ status }) => status === 'passed');
     if (failed.length > 0) return { number, fault, outcome: 'failed', seen: failed.map(nameOf).join('; ') };
-    if (passed.length > 0) return { number, fault, outcome: 'passed', seen: passed.map(whatSeen).join('; ') };
+    if (passed.length > 0)
+      return { number, fault, outcome: 'passed', seen: [...new Set(passed.map(whatSeen))].join('; ') };
     if (reason !== undefined) return { number, fault, outcome: 'skipped', seen: reason };
     if (own.length > 0) return { number, fault, outcome: 'skipped', seen: own.map(nameOf).join('; ') };
     return { number, fault, outcome: 'no test', seen: '' };

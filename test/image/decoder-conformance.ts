@@ -5,6 +5,7 @@ import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Decoder, DecoderOptions } from '#mner/image/decode.js';
 import { formatOf } from '#mner/image/decode-format.js';
+import { seen } from '../support/seen.js';
 import {
   animation,
   BLUE,
@@ -22,9 +23,7 @@ import {
 
 const SIZE = 32;
 function near(colours: readonly Colour[], by = 6): unknown {
-  return colours.map((colour) =>
-    colour.map((value) => expect.toSatisfy((seen: number) => Math.abs(seen - value) <= by)),
-  );
+  return colours.map((colour) => colour.map((value) => expect.toSatisfy((got: number) => Math.abs(got - value) <= by)));
 }
 const QUARTERS = [RED, GREEN, BLUE, WHITE];
 
@@ -131,7 +130,7 @@ export function decoderConformance(name: string, create: (options: DecoderOption
         expect(await look(bytes)).toEqual(near(Array(4).fill(expected)));
       });
 
-      it('of an animation the first frame, be it one of 1000', async () => {
+      it('fault 44: of an animation the first frame, be it one of 1000', async ({ task }) => {
         const frames = [RED, ...Array.from({ length: 999 }, (_, at): Colour => (at % 2 === 0 ? GREEN : BLUE))];
         const gif = await animation(frames).gif().toBuffer();
         expect((await sharp(gif).metadata()).pages).toBe(1000);
@@ -139,6 +138,7 @@ export function decoderConformance(name: string, create: (options: DecoderOption
         expect(await look(await animation([BLUE, RED]).webp({ lossless: true }).toBuffer())).toEqual(
           near(Array(4).fill(BLUE)),
         );
+        seen(task, 'a GIF of 1000 frames: the first');
       });
 
       it.each([
@@ -165,7 +165,7 @@ export function decoderConformance(name: string, create: (options: DecoderOption
         expect(await look(await plain(RED, 1, 1).png().toBuffer())).toEqual(near(Array(4).fill(RED)));
       });
 
-      it('a JPEG that is HTML as well is what its first bytes say', async () => {
+      it('fault 44: a JPEG that is HTML as well is what its first bytes say', async ({ task }) => {
         const jpeg = await plain(RED).jpeg().toBuffer();
         const html = Buffer.from('<html><script>alert(1)</script></html>');
         expect(await look(Buffer.concat([jpeg, html]))).toEqual(near(Array(4).fill(RED)));
@@ -174,6 +174,7 @@ export function decoderConformance(name: string, create: (options: DecoderOption
         const comment = Buffer.concat([Buffer.from([0xff, 0xfe, 0, html.length + 2]), html]);
         const inside = Buffer.concat([jpeg.subarray(0, 2), comment, jpeg.subarray(2)]);
         expect(await look(inside)).toEqual(near(Array(4).fill(RED)));
+        seen(task, 'JPEG and HTML in one: a picture where the JPEG comes first, else unreadable');
       });
     });
 
@@ -190,13 +191,14 @@ export function decoderConformance(name: string, create: (options: DecoderOption
         expect(await look(bytes)).toBe('unreadable');
       });
 
-      it('an SVG with an entity bomb is unreadable', async () => {
+      it('fault 44: an SVG with an entity bomb is unreadable', async ({ task }) => {
         const laughs = Array.from({ length: 9 }, (_, at) => `<!ENTITY l${at + 1} "${`&l${at};`.repeat(10)}">`).join('');
         const svg = `<?xml version="1.0"?><!DOCTYPE s [<!ENTITY l0 "ha">${laughs}]><svg><text>&l9;</text></svg>`;
         expect(await look(Buffer.from(svg))).toBe('unreadable');
+        seen(task, 'an SVG that grows to 10^9 words: unreadable');
       });
 
-      it('an SVG with external references is unreadable, and nobody is asked', async () => {
+      it('fault 44: an SVG with external references is unreadable, and nobody is asked', async ({ task }) => {
         const asked: string[] = [];
         const server = createServer((request, response) => {
           asked.push(request.url ?? '');
@@ -208,6 +210,7 @@ export function decoderConformance(name: string, create: (options: DecoderOption
         expect(await look(Buffer.from(svg))).toBe('unreadable');
         server.close();
         expect(asked).toEqual([]);
+        seen(task, 'an SVG that refers to a server: unreadable, 0 requests');
       });
 
       it('an AVIF of a kilobyte and 48 megapixels is unreadable', async () => {
@@ -222,11 +225,12 @@ export function decoderConformance(name: string, create: (options: DecoderOption
         expect(await look(bytes)).toBe('unreadable');
       });
 
-      it('a truncated JPEG, PNG or WebP is unreadable', async () => {
+      it('fault 44: a truncated JPEG, PNG or WebP is unreadable', async ({ task }) => {
         for (const format of ['jpeg', 'png', 'webp'] as const) {
           const bytes = await quarters(256).toFormat(format).toBuffer();
           expect(await look(bytes.subarray(0, Math.floor(bytes.length / 2))), format).toBe('unreadable');
         }
+        seen(task, 'half a JPEG, PNG or WebP: unreadable');
       });
 
       it('a JPEG of which a bit of the header flipped is unreadable; of the body, it may be a picture', async () => {
@@ -245,12 +249,14 @@ export function decoderConformance(name: string, create: (options: DecoderOption
         }
       });
 
-      it('a PNG of 17,000 x 17,000 is too_large by its header alone', async () => {
-        expect(await look(whitePng(17_000, 17_000))).toBe('too_large');
+      it('fault 44: a PNG of 17,000 x 17,000 is too_large by its header alone', async ({ task }) => {
+        const bomb = whitePng(17_000, 17_000);
+        expect(await look(bomb)).toBe('too_large');
         expect(await look(whitePng(1_700, 1_700))).toEqual(near(Array(4).fill(WHITE)));
         expect(await look(pngHeader(17_000, 17_000))).toBe('too_large');
         expect(await look(pngHeader(5_000, 5_001))).toBe('too_large');
         expect(await look(pngHeader(5_000, 5_000))).toBe('unreadable');
+        seen(task, `a PNG of 17000x17000 in ${Math.round(bomb.length / 1000)} kB: too_large by its header`);
       });
 
       it('a JPEG that claims 65,000 x 65,000 is too_large', async () => {

@@ -103,23 +103,57 @@ const tellDresses: Tell = (name, family) => {
   return [how === 'mapped' ? `::ffff:${pairs}` : `64:ff9b::${pairs}`];
 };
 
+const DRESSES = dresses('127.0.0.1').length;
 const CASES = TARGETS.flatMap(([kind, address]) =>
   dresses(address).map(([dress, url]) => [`${kind} ${address}`, dress, url] as const),
 );
 
-describe.each(CASES)('%s, %s (%s)', (_kind, _dress, url) => {
-  it('is refused, and nothing is dialled', async () => {
+describe.each(CASES)('%s, %s (%s)', (target, _dress, url) => {
+  it('fault 43: is refused, and nothing is dialled', async ({ task }) => {
     const origin = await open({ policy: addressPolicy({ resolve: await resolver(tellDresses) }) });
     expect(await origin.fetch(url, signal)).toMatchObject({ status: 'refused' });
     expect(dials).toEqual([]);
+    seen(task, `${target} in ${DRESSES} dresses: refused, 0 dials`);
   });
 
-  it('is refused as the goal of a redirect, and nothing but the first host is dialled', async () => {
+  it('fault 43: is refused as the goal of a redirect, and nothing but the first host is dialled', async ({ task }) => {
     const outer = await serve((_, socket) => void socket.write(answer('302 Found', { location: url })));
     const policy = addressPolicy({ allow: [outer.host], resolve: await resolver(tellDresses) });
     expect(await (await open({ policy })).fetch(`http://${outer.host}/`, signal)).toMatchObject({ status: 'refused' });
     expect(dials).toEqual([outer.host]);
+    seen(task, `${target} in ${DRESSES} dresses behind a redirect: refused, 0 dials`);
   });
+});
+
+it.for([
+  'http://[::]/',
+  'http://[::1]/',
+  'http://0.0.0.0/',
+  'http://0/',
+  'http://127.1/',
+  'http://[fd00::1]/',
+  'http://[fec0::1]/',
+])('fault 43: %s is refused, and nothing is dialled', async (url, { task }) => {
+  const outer = await serve((_, socket) => void socket.write(answer('302 Found', { location: url })));
+  const origin = await open({ policy: addressPolicy({ allow: [outer.host] }) });
+  expect(await origin.fetch(url, signal)).toMatchObject({ status: 'refused' });
+  expect(dials).toEqual([]);
+  expect(await origin.fetch(`http://${outer.host}/`, signal)).toMatchObject({ status: 'refused' });
+  expect(dials).toEqual([outer.host]);
+  seen(task, `${new URL(url).host}: refused, 0 dials`);
+});
+
+it.for([
+  'http://169.254.169.254/latest/meta-data/',
+  'http://169.254.1.1/',
+  'http://[fe80::1]/',
+  'http://[::ffff:169.254.169.254]/',
+])('fault 41: a redirect to the link-local %s is refused, and nothing there is dialled', async (location, { task }) => {
+  const outer = await serve((_, socket) => void socket.write(answer('302 Found', { location })));
+  const origin = await open({ policy: addressPolicy({ allow: [outer.host] }) });
+  expect(await origin.fetch(`http://${outer.host}/`, signal)).toMatchObject({ status: 'refused' });
+  expect(dials).toEqual([outer.host]);
+  seen(task, `redirect to ${new URL(location).host}: refused, 0 dials`);
 });
 
 describe('a listener inside', () => {
@@ -185,7 +219,7 @@ describe('a listener inside', () => {
     seen(task, `${what}: 0 connections`);
   });
 
-  it.each([
+  it.for([
     '127.0.0.1',
     'localhost',
     '2130706433',
@@ -197,7 +231,7 @@ describe('a listener inside', () => {
     '[::ffff:7f00:1]',
     'user:secret@127.0.0.1',
     'inside.example',
-  ])('sees no connection when a redirect leads to it as %s', async (host) => {
+  ])('fault 41: sees no connection when a redirect leads to it as %s', async (host, { task }) => {
     const inside = await serve((_, socket) => void socket.write(answer('200 OK')));
     const location = `http://${host}:${inside.port}/`;
     const outer = await serve((_, socket) => void socket.write(answer('307 Temporary Redirect', { location })));
@@ -208,6 +242,7 @@ describe('a listener inside', () => {
       expect(await origin.fetch(`http://${outer.host}/`, signal)).toMatchObject({ status: 'refused' });
     }
     expect(inside.connections).toBe(0);
+    seen(task, 'redirects to a listener inside, by all its names: 0 connections');
   });
 });
 
