@@ -157,6 +157,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// Talk that cannot be written, on a full disk say, changes nothing: neither what is done nor the exit code.
+process.stderr.on('error', () => {});
+
 complainInOurWords(program);
 
 // Timers of the clock port keep no process alive, so a command that only waits for one would end without a word.

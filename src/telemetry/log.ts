@@ -11,7 +11,10 @@ export interface LogOptions {
   readonly level?: LogLevel;
   /** `auto` is `pretty` on a terminal, `json` elsewhere. @default 'auto' */
   readonly format?: 'auto' | 'json' | 'pretty';
-  /** Takes whole lines. @default stderr, written synchronously so that nothing is lost at the end of the process */
+  /**
+   * Takes whole lines. @default stderr, written synchronously so that nothing is lost at the end of the process. What cannot be
+   * written, on a full disk say, waits for the next line and then for the room: at most a megabyte of it, and the rest is dropped.
+   */
   readonly write?: (line: string) => void;
   readonly clock?: Clock;
 }
@@ -23,6 +26,9 @@ export interface Log {
   stop(): void;
 }
 
+/** Most bytes of the log that wait for room on the disk. */
+const MOST_WAITING = 1 << 20;
+
 /** Dead letters come in floods: one line per code in this time, which counts the others. */
 const DEAD_LETTER_LINE_MS = 10_000;
 
@@ -31,7 +37,7 @@ export function createLog(options: LogOptions = {}): Log {
   const format = options.format ?? 'auto';
   const isPretty =
     format === 'auto' ? options.write === undefined && process.stderr.isTTY === true : format === 'pretty';
-  const sink = options.write ? { write: options.write } : destination({ dest: 2, sync: true });
+  const sink = options.write ? { write: options.write } : stderrSink();
   const logger = pino(
     {
       level: options.level ?? 'info',
@@ -108,6 +114,13 @@ export function createLog(options: LogOptions = {}): Log {
       for (const code of [...held.keys()]) release(code);
     },
   };
+}
+
+/** A disk that is full, or a reader that has gone, must not end the worker: nobody's tweets depend on its log. */
+function stderrSink(): { write(line: string): unknown } {
+  const sink = destination({ dest: 2, sync: true, maxLength: MOST_WAITING });
+  sink.on('error', () => {});
+  return sink;
 }
 
 /** People's form of the lines. In this process: a worker thread would lose lines at the end. */

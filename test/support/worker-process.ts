@@ -11,16 +11,26 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs `mner` to its end, which `signal` brings about by SIGTERM. Only the given variables of the MNER family are set. */
+/**
+ * Runs `mner` to its end, which `signal` brings about by SIGTERM. Only the given variables of the MNER family are set.
+ *
+ * @param through as for {@link startWorker}
+ */
 export async function mner(
   args: readonly string[],
   {
     env = {},
     input = '',
     signal,
-  }: { env?: Readonly<Record<string, string>>; input?: string | Buffer; signal?: AbortSignal } = {},
+    through = [],
+  }: {
+    env?: Readonly<Record<string, string>>;
+    input?: string | Buffer;
+    signal?: AbortSignal;
+    through?: readonly string[];
+  } = {},
 ): Promise<Ended> {
-  const child = start(args, env);
+  const child = start(args, env, through);
   const output = collect(child);
   signal?.addEventListener('abort', () => child.kill('SIGTERM'));
   child.stdin?.on('error', () => {});
@@ -43,10 +53,17 @@ export interface WorkerProcess {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts `mner run` and waits until it says that it is ready. */
-export async function startWorker(env: Readonly<Record<string, string>>): Promise<WorkerProcess> {
+/**
+ * Starts `mner run` and waits until it says that it is ready.
+ *
+ * @param through a command that makes itself the one in its last arguments, by `exec`. @default none
+ */
+export async function startWorker(
+  env: Readonly<Record<string, string>>,
+  through: readonly string[] = [],
+): Promise<WorkerProcess> {
   const [port] = await freePorts(1);
-  const child = start(['run'], { MNER_HTTP_PORT: String(port), ...env });
+  const child = start(['run'], { MNER_HTTP_PORT: String(port), ...env }, through);
   child.stdin?.end();
   const output = collect(child);
   const ended = exitOf(child);
@@ -75,9 +92,14 @@ export async function startWorker(env: Readonly<Record<string, string>>): Promis
   };
 }
 
-function start(args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
+function start(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  through: readonly string[] = [],
+): ChildProcess {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(MNER_|KAFKA_|REDIS_)/.test(name));
-  return spawn(process.execPath, [MAIN, ...args], { env: { ...Object.fromEntries(inherited), ...env } });
+  const [command, ...rest] = [...through, process.execPath, MAIN, ...args] as [string, ...string[]];
+  return spawn(command, rest, { env: { ...Object.fromEntries(inherited), ...env } });
 }
 
 function exitOf(child: ChildProcess): Promise<number | null> {

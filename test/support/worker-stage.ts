@@ -19,7 +19,8 @@ export interface WorkerStage {
   readonly admin: Admin;
   /** The variables of a worker between these topics. */
   readonly env: Readonly<Record<string, string>>;
-  worker(env?: Readonly<Record<string, string>>): Promise<WorkerProcess>;
+  /** @param through as for `startWorker` */
+  worker(env?: Readonly<Record<string, string>>, through?: readonly string[]): Promise<WorkerProcess>;
   send(partition: number, ...values: readonly (Buffer | string | null)[]): Promise<void>;
   /** Resolves when the tweet with this id is out. */
   out(id: string): Promise<InputRecord>;
@@ -64,8 +65,8 @@ export async function workerStage(partitions = 1): Promise<WorkerStage> {
   };
   return {
     ...{ broker, admin, group, env, outputs: boxes.outputs, dead: boxes.dead, topics: { input, output, dead } },
-    async worker(more = {}) {
-      const worker = await startWorker({ ...env, ...more });
+    async worker(more = {}, through = []) {
+      const worker = await startWorker({ ...env, ...more }, through);
       workers.push(worker);
       return worker;
     },
