@@ -111,6 +111,9 @@ function environment(arena: Arena, { delivery, bundle }: SoakOptions): Record<st
     MNER_SESSION_TIMEOUT_MS: '10000',
     MNER_TRANSACTION_TIMEOUT_MS: '8000',
     MNER_DRAIN_TIMEOUT_MS: '9000',
+    // Full within the first minutes: of caches that still fill, memory grows for hours.
+    MNER_CACHE_MEMORY_BYTES: String(1024 * 1024),
+    MNER_REPEAT_CACHE_BYTES: String(512 * 1024),
     MNER_IMAGE_ALLOW: arena.origin.address,
     MNER_IMAGE_BUDGET_MS: '3000',
     MNER_IMAGE_FETCH_TIMEOUT_MS: '1500',
