@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { createRequire, Module } from 'node:module';
+import { dirname } from 'node:path';
+import { compileFunction } from 'node:vm';
 import { withoutAborted } from './aborted.js';
 
 const require = createRequire(import.meta.url);
@@ -7,7 +10,7 @@ const require = createRequire(import.meta.url);
  * Replaces kafkajs's filter of aborted records by ours (`aborted.ts`), before anything loads kafkajs. A consumer is handed what the
  * filter has left, and no more: nothing that we could do afterwards would bring to light which records were aborted.
  */
-function repair(): void {
+function repairFilter(): void {
   const path = require.resolve('kafkajs/src/consumer/filterAbortedMessages.js');
   const filter = ({ messages, abortedTransactions }: Parameters<KafkajsFilter>[0]) =>
     withoutAborted(messages, abortedTransactions);
@@ -19,7 +22,35 @@ type KafkajsFilter = (given: {
   readonly abortedTransactions: Parameters<typeof withoutAborted>[1];
 }) => unknown;
 
-repair();
+/** The files of kafkajs that measure intervals by `Date.now()`, and have no other use for `Date`; who is required comes first. */
+const TIMED = [
+  'network/requestQueue/socketRequest.js',
+  'network/requestQueue/index.js',
+  'cluster/brokerPool.js',
+  'consumer/offsetManager/index.js',
+  'consumer/consumerGroup.js',
+];
+
+/**
+ * Gives kafkajs a clock that does not jump, where it measures how long something takes. With the system's, an hour back means no
+ * heartbeat for an hour, so that the group puts the member out, and no end to a broker's throttling; an hour on means that every
+ * request under way is given up at once. The times that it writes into records stay those of the system.
+ */
+function repairClocks(): void {
+  const steady = { now: () => performance.now() };
+  for (const file of TIMED) {
+    const path = require.resolve(`kafkajs/src/${file}`);
+    const module = Object.assign(new Module(path), { filename: path });
+    require.cache[path] = module;
+    const names = ['exports', 'require', 'module', '__filename', '__dirname', 'Date'];
+    const load = compileFunction(readFileSync(path, 'utf8'), names, { filename: path });
+    load(module.exports, createRequire(path), module, path, dirname(path), steady);
+    module.loaded = true;
+  }
+}
+
+repairFilter();
+repairClocks();
 
 /** kafkajs, repaired. Nothing else may load it: test/house/kafkajs.test.ts. Its types may come from the package itself. */
 export const { Kafka, logLevel, CompressionCodecs, CompressionTypes } = require('kafkajs') as typeof import('kafkajs');
