@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { freePorts } from '#mner/local/ports.js';
+import { PortTaken, withFreePorts } from '#mner/local/ports.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -58,11 +58,18 @@ export interface WorkerProcess {
  *
  * @param through a command that makes itself the one in its last arguments, by `exec`. @default none
  */
-export async function startWorker(
+export function startWorker(
   env: Readonly<Record<string, string>>,
   through: readonly string[] = [],
 ): Promise<WorkerProcess> {
-  const [port] = await freePorts(1);
+  return withFreePorts(1, ([port]) => startOn(port as number, env, through));
+}
+
+async function startOn(
+  port: number,
+  env: Readonly<Record<string, string>>,
+  through: readonly string[],
+): Promise<WorkerProcess> {
   const child = start(['run'], { MNER_HTTP_PORT: String(port), ...env }, through);
   child.stdin?.end();
   const output = collect(child);
@@ -73,7 +80,10 @@ export async function startWorker(
   });
   const url = `http://127.0.0.1:${port}`;
   for (;;) {
-    if (code !== undefined) throw new Error(`The worker ended with ${code} before it was ready:\n${output.stderr()}`);
+    if (code !== undefined) {
+      if (output.stderr().includes(`The HTTP port ${port} `)) throw new PortTaken();
+      throw new Error(`The worker ended with ${code} before it was ready:\n${output.stderr()}`);
+    }
     const response = await fetch(`${url}/readyz`).catch(() => null);
     if (response?.ok) break;
     await new Promise((resolve) => setTimeout(resolve, 50));
