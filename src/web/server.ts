@@ -8,6 +8,7 @@ import { refusal } from './guard.js';
 import { sendPlayground } from './playground.js';
 import { type Reload, reloadEndpoint } from './reload.js';
 import { send, sendError, sendJson } from './reply.js';
+import { createScrapes } from './scrapes.js';
 
 export interface Verdict {
   readonly ok: boolean;
@@ -50,8 +51,9 @@ export function createWebServer(options: WebOptions): WebServer {
   const endpoint = options.extract && createExtractEndpoint(options.extract, options.extractTimeoutMs ?? 30_000, clock);
   const routes = new Map<string, { readonly methods: readonly string[]; readonly handle: Handler }>();
   const get = (path: string, handle: Handler) => routes.set(path, { methods: ['GET', 'HEAD'], handle });
+  const scraped = createScrapes(() => options.metrics.render(), clock);
   get('/metrics', async (_request, response) => {
-    send(response, 200, options.metrics.contentType, await options.metrics.render());
+    send(response, 200, options.metrics.contentType, await scraped());
   });
   get('/livez', (_request, response) => sendVerdict(response, options.health.live()));
   get('/readyz', (_request, response) => sendVerdict(response, options.health.ready()));

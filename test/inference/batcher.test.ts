@@ -3,6 +3,7 @@ import { manualClock } from '#mner/clock.js';
 import { MnerError } from '#mner/errors.js';
 import { type BatcherOptions, createBatcher } from '#mner/inference/batcher.js';
 import type { Event } from '#mner/telemetry/events.js';
+import { seen } from '../support/seen.js';
 
 /** A host that answers when it is told to. */
 function setUp(options: Partial<BatcherOptions<string, string>> = {}) {
@@ -145,3 +146,18 @@ describe('the batcher', () => {
     expect(events.at(-1)).toEqual({ type: 'stage', stage: 'inference', seconds: 0.007 });
   });
 });
+
+it.for([3_600_000, -3_600_000])(
+  'fault 47: a wall clock that jumps by %d ms moves no deadline of a batch',
+  (ms, { task }) => {
+    const { batcher, clock, runs } = setUp();
+    void batcher.submit('a', 10);
+    clock.advance(10);
+    clock.jump(ms);
+    clock.advance(9);
+    expect(runs).toHaveLength(0);
+    clock.advance(1);
+    expect(runs.map((run) => run.items)).toEqual([['a']]);
+    seen(task, "a batch's deadline does not move with the wall clock");
+  },
+);
