@@ -133,10 +133,11 @@ describe('mner bench', () => {
       expect(of('queue_wait_p99_ms').goal).toBeGreaterThan(25);
       expect(of('e2e_p99_ms')).toMatchObject({ goal: null, verdict: 'reported' });
       expect(of('e2e_p99_ms').value).toBeGreaterThan(of('queue_wait_p99_ms').value ?? 0);
-      for (const name of ['host_cpu_share', 'telemetry_share']) {
-        expect(of(name).value).toBeGreaterThan(0);
-        expect(of(name).value).toBeLessThan(1);
-      }
+      expect(of('host_cpu_share').value).toBeGreaterThan(0);
+      expect(of('host_cpu_share').value).toBeLessThan(1);
+      // Windows of this length may pass without a sample in it.
+      expect(of('telemetry_share').value).toBeGreaterThanOrEqual(0);
+      expect(of('telemetry_share').value).toBeLessThan(1);
       expect(stderr).toMatch(/memory in each tenth of the time: \d+, /);
     },
     LONG_MS,
