@@ -50,4 +50,9 @@ describe('the choice', () => {
     expect(chooseSpeed(speeds, 0.01).budget).toBe(1024);
     expect(chooseSpeed(speeds.slice(0, 1)).budget).toBe(256);
   });
+
+  it('took 256 tokens where all budgets were equally fast, and a batch costs more than its run', () => {
+    const speeds = [256, 512, 1024, 2048].map((budget) => ({ budget, tokensPerSecond: 6400 }));
+    expect(chooseSpeed(speeds).budget).toBe(1024);
+  });
 });
