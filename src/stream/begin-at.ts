@@ -1,5 +1,6 @@
 import { MnerError } from '../errors.js';
 import type { Emit, Event } from '../telemetry/events.js';
+import { keyOf } from './partition-key.js';
 import type { GroupOffset, OutOfRange, TopicPartition } from './port.js';
 
 export interface BeginOptions {
@@ -29,7 +30,7 @@ export function beginPolicy({ from, outOfRange, emit }: BeginOptions): BeginPoli
   const told = new Map<string, bigint>();
 
   const reset = (one: Reset): void => {
-    const key = `${one.topic}/${one.partition}`;
+    const key = keyOf(one);
     if (told.get(key) === one.from) return;
     told.set(key, one.from);
     emit({ type: 'offset_reset', ...one });

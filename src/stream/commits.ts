@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../clock.js';
 import { asMnerError, type MnerError } from '../errors.js';
 import type { Emit } from '../telemetry/events.js';
+import { keyOf } from './partition-key.js';
 import type { CommitOffset } from './port.js';
 import { persist } from './retry.js';
 
@@ -86,7 +87,7 @@ export function createCommits(options: CommitsOptions): Commits {
   return {
     flush,
     acknowledged(offset, count) {
-      due.set(`${offset.topic}/${offset.partition}`, offset);
+      due.set(keyOf(offset), offset);
       records += count;
       plan();
     },

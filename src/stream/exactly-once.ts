@@ -3,6 +3,7 @@ import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import type { DeliveringLane, Delivery, Voided } from './delivery.js';
 import type { Finished } from './lane.js';
+import { keyOf } from './partition-key.js';
 import type { Broker, Consumer, TopicPartition, TransactionalProducer } from './port.js';
 import { persist } from './retry.js';
 import { outcomeWriter, type Topics, waitingForDeadLetters } from './write-outcomes.js';
@@ -72,7 +73,6 @@ export function exactlyOnce(options: ExactlyOnceOptions): Delivery {
   const { clock = systemClock, emit = silent } = options;
   const write = outcomeWriter({ topics, partitionsOf, clock, emit });
   const sessions = new Map<string, Session>();
-  const keyOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
   const open = async (lane: DeliveringLane): Promise<void> => {
     const { topic, partition, signal } = lane;

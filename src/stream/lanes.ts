@@ -10,6 +10,7 @@ import { heldBytes } from './lane.js';
 import { reportLane, tell } from './lane-report.js';
 import { createOpenLane, newEpoch, type OpenLane } from './open-lane.js';
 import { givenUp, type Process } from './outcome.js';
+import { keyOf } from './partition-key.js';
 import type { Consumer, InputRecord, TopicPartition } from './port.js';
 import { persist } from './retry.js';
 
@@ -221,7 +222,7 @@ export function createLanes(options: LanesOptions): Lanes {
   const records = async (arrived: readonly InputRecord[], end: bigint): Promise<void> => {
     const [first] = arrived;
     if (!first || phase !== 'running') return;
-    let held = open.get(`${first.topic}/${first.partition}`);
+    let held = open.get(keyOf(first));
     if (!held?.reading) return;
     const { expected } = held.lane;
     if (expected !== undefined && first.offset < expected) {

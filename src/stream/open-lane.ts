@@ -4,6 +4,7 @@ import type { MnerError } from '../errors.js';
 import type { Emit } from '../telemetry/events.js';
 import type { DeliveringLane } from './delivery.js';
 import { createLane, type Lane } from './lane.js';
+import { keyOf } from './partition-key.js';
 import type { TopicPartition } from './port.js';
 
 /** The life of a partition under one assignment, or, after a delivery that came back void, a part of it. */
@@ -66,7 +67,7 @@ export function createOpenLane(
     ready: undefined,
     began: Number.NEGATIVE_INFINITY,
   };
-  const held: OpenLane = { lane, key: `${topic}/${partition}`, epoch, handle, reading, ...idle };
+  const held: OpenLane = { lane, key: keyOf({ topic, partition }), epoch, handle, reading, ...idle };
   return held;
 }
 

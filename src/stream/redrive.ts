@@ -2,6 +2,7 @@ import { MnerError } from '../errors.js';
 import { DEAD_LETTER_HEADERS } from './dead-letter.js';
 import { type DeadLetterFilter, type DeadLetterView, isMeant, viewDeadLetter } from './dead-letter-view.js';
 import { withoutHeaders } from './headers.js';
+import { keyOf } from './partition-key.js';
 import type { Broker, InputRecord, OutputRecord, TransactionalProducer } from './port.js';
 import { readToEnd } from './read-to-end.js';
 import { LEDGER_CHARACTERS, type Redriven, readRedriven } from './redriven.js';
@@ -197,7 +198,7 @@ function targets(items: readonly Item[]) {
   for (const {
     letter: { source },
   } of items)
-    if (source) found.set(`${source.topic}/${source.partition}`, { topic: source.topic, partition: source.partition });
+    if (source) found.set(keyOf(source), { topic: source.topic, partition: source.partition });
   return found.values();
 }
 

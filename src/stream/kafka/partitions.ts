@@ -2,11 +2,6 @@ import { MnerError } from '../../errors.js';
 import type { TopicPartition } from '../port.js';
 import type { KafkaAdmin } from './admin.js';
 
-/** A partition as the key of a map. */
-export function keyOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
-}
-
 /** As kafkajs wants them. */
 export function each(partitions: readonly TopicPartition[]) {
   return partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
