@@ -4,6 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { type RedisCacheOptions, redisCache } from '#mner/image/cache/redis.js';
+import type { Cache } from '#mner/image/port.js';
 import { withFreePorts } from '#mner/local/ports.js';
 import { spawnGuarded } from '#mner/local/process.js';
 import { type LocalRedis, startRedis } from '#mner/local/redis.js';
@@ -110,5 +112,21 @@ export function listener() {
     states: () => events.flatMap((event) => (event.type === 'degraded' ? [event.on] : [])),
     /** The reason of the last warning. */
     why: () => events.flatMap((event) => (event.type === 'note' && event.detail ? [event.detail] : [])).at(-1),
+  };
+}
+
+/** Opens caches with time for a busy machine, each with the events that it emits; `stop` ends those that are open. */
+export function redisCaches() {
+  const opened: Cache[] = [];
+  return {
+    open(options: Omit<RedisCacheOptions, 'emit'>) {
+      const heard = listener();
+      const cache = redisCache({ commandTimeoutMs: 5_000, readyTimeoutMs: 20_000, ...options, emit: heard.emit });
+      opened.push(cache);
+      return { cache, ...heard };
+    },
+    async stop() {
+      for (const cache of opened.splice(0)) await cache.stop();
+    },
   };
 }

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type RedisCacheOptions, redisCache } from '#mner/image/cache/redis.js';
+import { redisCache } from '#mner/image/cache/redis.js';
 import { slotOf } from '#mner/image/cache/slot.js';
-import type { Cache } from '#mner/image/port.js';
 import type { LocalRedis } from '#mner/local/redis.js';
 import { cacheConformance } from '../cache-conformance.js';
-import { listener, servers } from '../redis-servers.js';
+import { redisCaches, servers } from '../redis-servers.js';
 
 const here = process.env.MNER_TEST_REDIS_URL !== undefined;
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -14,18 +13,9 @@ const key = () => `mner:img:test:${randomUUID()}`;
 
 describe.skipIf(!here)('Redis in other shapes (skipped without MNER_TEST_REDIS_URL)', () => {
   const all = servers();
-  const opened: Cache[] = [];
-  afterEach(async () => {
-    for (const cache of opened.splice(0)) await cache.stop();
-  });
+  const { open, stop } = redisCaches();
+  afterEach(stop);
   afterAll(() => all.stop());
-
-  const open = (options: Omit<RedisCacheOptions, 'emit'>) => {
-    const heard = listener();
-    const cache = redisCache({ commandTimeoutMs: 5_000, readyTimeoutMs: 20_000, ...options, emit: heard.emit });
-    opened.push(cache);
-    return { cache, ...heard };
-  };
 
   describe('a Cluster', () => {
     let cluster: { url: string; nodes: readonly LocalRedis[] };

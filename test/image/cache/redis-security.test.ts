@@ -4,29 +4,19 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { certificates } from '#mner/credentials/certificates.js';
-import { type RedisCacheOptions, redisCache } from '#mner/image/cache/redis.js';
 import type { Cache } from '#mner/image/port.js';
 import { withFreePorts } from '#mner/local/ports.js';
 import { type Authority, authority, type Issued } from '../../support/authority.js';
-import { listener, RIGHTS, servers } from '../redis-servers.js';
+import { RIGHTS, redisCaches, servers } from '../redis-servers.js';
 
 const here = process.env.MNER_TEST_REDIS_URL !== undefined;
 const key = () => `mner:img:test:${randomUUID()}`;
 
 describe.skipIf(!here)('Redis with users and TLS (skipped without MNER_TEST_REDIS_URL)', () => {
   const all = servers();
-  const opened: Cache[] = [];
-  afterEach(async () => {
-    for (const cache of opened.splice(0)) await cache.stop();
-  });
+  const { open, stop } = redisCaches();
+  afterEach(stop);
   afterAll(() => all.stop());
-
-  const open = (options: Omit<RedisCacheOptions, 'emit'>) => {
-    const heard = listener();
-    const cache = redisCache({ commandTimeoutMs: 5_000, readyTimeoutMs: 20_000, ...options, emit: heard.emit });
-    opened.push(cache);
-    return { cache, ...heard };
-  };
 
   /** Everything that a worker does with its cache. */
   const use = async (cache: Cache) => {

@@ -103,6 +103,16 @@ const tellDresses: Tell = (name, family) => {
   return [how === 'mapped' ? `::ffff:${pairs}` : `64:ff9b::${pairs}`];
 };
 
+/** By itself and as the goal of a redirect, with nothing dialled but the host that redirects. */
+async function expectRefused(url: string): Promise<void> {
+  const outer = await serve((_, socket) => void socket.write(answer('302 Found', { location: url })));
+  const origin = await open({ policy: addressPolicy({ allow: [outer.host] }) });
+  expect(await origin.fetch(url, signal)).toMatchObject({ status: 'refused' });
+  expect(dials).toEqual([]);
+  expect(await origin.fetch(`http://${outer.host}/`, signal)).toMatchObject({ status: 'refused' });
+  expect(dials).toEqual([outer.host]);
+}
+
 const DRESSES = dresses('127.0.0.1').length;
 const CASES = TARGETS.flatMap(([kind, address]) =>
   dresses(address).map(([dress, url]) => [`${kind} ${address}`, dress, url] as const),
@@ -134,12 +144,7 @@ it.for([
   'http://[fd00::1]/',
   'http://[fec0::1]/',
 ])('fault 43: %s is refused, and nothing is dialled', async (url, { task }) => {
-  const outer = await serve((_, socket) => void socket.write(answer('302 Found', { location: url })));
-  const origin = await open({ policy: addressPolicy({ allow: [outer.host] }) });
-  expect(await origin.fetch(url, signal)).toMatchObject({ status: 'refused' });
-  expect(dials).toEqual([]);
-  expect(await origin.fetch(`http://${outer.host}/`, signal)).toMatchObject({ status: 'refused' });
-  expect(dials).toEqual([outer.host]);
+  await expectRefused(url);
   seen(task, `${new URL(url).host}: refused, 0 dials`);
 });
 
@@ -248,14 +253,7 @@ describe('a listener inside', () => {
 
 it.each(['file:///etc/passwd', 'gopher://127.0.0.1:70/_x', 'data:image/png;base64,AAAA', 'ftp://127.0.0.1/a'])(
   '%s is refused, as a URL and as the goal of a redirect',
-  async (url) => {
-    const outer = await serve((_, socket) => void socket.write(answer('302 Found', { location: url })));
-    const origin = await open({ policy: addressPolicy({ allow: [outer.host] }) });
-    expect(await origin.fetch(url, signal)).toMatchObject({ status: 'refused' });
-    expect(dials).toEqual([]);
-    expect(await origin.fetch(`http://${outer.host}/`, signal)).toMatchObject({ status: 'refused' });
-    expect(dials).toEqual([outer.host]);
-  },
+  expectRefused,
 );
 
 it.for([
