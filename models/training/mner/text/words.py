@@ -90,15 +90,18 @@ class Pieces:
     def of_word(self, word: str) -> list[int]:
         """Ids of a word's pieces: at least one, at most eight (three for a mention)."""
         if (ids := self._known.get(word)) is None:
-            text = read_blank(word)
-            if is_url(text):
-                text = "http"
-            elif text[0] in "#@" or _CAMEL.search(text):
-                text = " ".join(_PARTS.findall(text))
             cap = PIECES_PER_MENTION if word.startswith("@") else PIECES_PER_WORD
-            ids = self.tokenizer.encode(text, add_special_tokens=False).ids[:cap] or [self.unk]
+            ids = self.of_text(read_blank(word))[:cap] or [self.unk]
             self._known[word] = ids
         return ids
+
+    def of_text(self, text: str) -> list[int]:
+        """Ids of all pieces of a text without spaces, prepared as a word is; there may be none."""
+        if is_url(text):
+            text = "http"
+        elif text[0] in "#@" or _CAMEL.search(text):
+            text = " ".join(_PARTS.findall(text))
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 # ---------------------------------------------------------------- characters
