@@ -6,6 +6,7 @@ import { kafkaBroker } from '#mner/stream/kafka/broker.js';
 import type { Broker } from '#mner/stream/port.js';
 import { inbox } from '../stream/inbox.js';
 import { freshName, text } from '../stream/names.js';
+import { seen } from '../support/seen.js';
 import { TINY } from '../support/servers.js';
 import { mner, startWorker } from '../support/worker-process.js';
 
@@ -39,11 +40,17 @@ const RIGHTS: readonly Right[] = page
 
 const rightsOf = (...commands: string[]) => RIGHTS.filter(({ command }) => commands.includes(command));
 const RUN = rightsOf('run');
-const EXTRAS = rightsOf('run with mentions_topic', 'run with replay_topic');
+const EXTRAS = rightsOf('run with mentions_topic', 'run with replay_topic', 'run with retry_topic');
 const ONCE = rightsOf('run', 'run with delivery: exactly_once');
 
+const TOPICS = ['input_topic', 'output_topic', 'dead_letter_topic', 'mentions_topic', 'replay_topic', 'retry_topic'];
+
+/** A tweet whose picture cannot be had for now: nobody answers there. */
+const NOBODY = '127.0.0.1:1';
+const PUT_OFF = `{"id":"2","text":"Kobe Bryant","media":[{"type":"photo","url":"http://${NOBODY}/a.jpg"}]}`;
+
 /** Every user of these tests; each has rights of its own, so that no test waits for what another one revokes. */
-const USERS = Array.from({ length: 60 }, (_, i) => `user-${i}`);
+const USERS = Array.from({ length: 70 }, (_, i) => `user-${i}`);
 
 describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped without MNER_TEST_BROKERS)' : ''}`, () => {
   let kafka: LocalKafka;
@@ -80,8 +87,7 @@ describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped wit
   const enter = async (rights: readonly Right[], { create = true } = {}) => {
     const user = USERS[next++] as string;
     const names: Record<string, string> = {};
-    for (const key of ['input_topic', 'output_topic', 'dead_letter_topic', 'mentions_topic', 'replay_topic', 'group'])
-      names[key] = freshName(key.replaceAll('_', '-'));
+    for (const key of [...TOPICS, 'group']) names[key] = freshName(key.replaceAll('_', '-'));
     const topics = Object.entries(names).flatMap(([key, topic]) => (key === 'group' ? [] : [topic]));
     // One after the other: a client that makes topics looks at all those that it has made, and trips over a new one.
     made = made.then(async () => {
@@ -104,7 +110,15 @@ describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped wit
       MNER_DEAD_LETTER_TOPIC: names.dead_letter_topic ?? '',
       MNER_GROUP: names.group ?? '',
     };
-    const extras = { MNER_MENTIONS_TOPIC: names.mentions_topic ?? '', MNER_REPLAY_TOPIC: names.replay_topic ?? '' };
+    const extras = {
+      MNER_MENTIONS_TOPIC: names.mentions_topic ?? '',
+      MNER_REPLAY_TOPIC: names.replay_topic ?? '',
+      MNER_RETRY_TOPIC: names.retry_topic ?? '',
+      MNER_RETRY_DELAY_MS: '200',
+      MNER_RETRY_ATTEMPTS: '2',
+      MNER_IMAGE_MISSING: 'retry',
+      MNER_IMAGE_ALLOW: NOBODY,
+    };
     return { names, env, extras };
   };
 
@@ -122,12 +136,20 @@ describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped wit
     }
   };
 
+  const putInto = async (topic: string | undefined, ...values: string[]) => {
+    const producer = await broker.producer();
+    await producer.send(
+      { topic: topic ?? '', partition: 0 },
+      values.map((value) => text(value)),
+    );
+  };
+
   it('are of the commands that there are, and name keys of the configuration', () => {
     expect(new Set(RIGHTS.map(({ command }) => command.split(' with')[0]))).toEqual(
       new Set(['run', 'topics --create', 'produce', 'tail', 'dlq list, dlq show', 'dlq redrive']),
     );
     expect(RUN).toHaveLength(4);
-    expect(EXTRAS).toHaveLength(2);
+    expect(EXTRAS).toHaveLength(4);
     expect(ONCE).toHaveLength(5);
   });
 
@@ -136,23 +158,24 @@ describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped wit
     ['at_least_once', true],
     ['exactly_once', true],
   ])(
-    'suffice for a worker that delivers %s (with mentions and replay: %s)',
+    'suffice for a worker that delivers %s (with mentions, replay and retries: %s)',
     async (delivery, all) => {
       const rights = [...(delivery === 'exactly_once' ? ONCE : RUN), ...(all ? EXTRAS : [])];
       const { names, env, extras } = await enter(rights);
       const { MNER_HTTP_PORT: _, ...rest } = env;
       const worker = await startWorker({ ...rest, ...(all ? extras : {}), MNER_DELIVERY: delivery });
-      const producer = await broker.producer();
-      const from = { topic: names.input_topic ?? '', partition: 0 };
-      await producer.send(from, [text('{"id":"1","text":"Kobe Bryant"}'), text('rubbish')]);
+      await putInto(names.input_topic, '{"id":"1","text":"Kobe Bryant"}', PUT_OFF, 'rubbish');
       const box = inbox();
       const topics = [names.output_topic ?? '', names.dead_letter_topic ?? ''];
       await broker.consumer({ topics, group: freshName('watch') }).start(box);
-      await box.until(({ records }) => new Set(records.all.map(({ topic }) => topic)).size === 2);
+      await box.until(({ records }) => records.all.length === 3);
+      expect(box.records.all.map(({ topic }) => topic).sort()).toEqual([topics[1], topics[0], topics[0]]);
       expect(await worker.stop()).toBe(0);
-      const [one] = await broker.offsets(from.topic, names.group ?? '');
+      const [one] = await broker.offsets(names.input_topic ?? '', names.group ?? '');
       // A transaction leaves a marker behind, but not in the input.
-      expect(one?.committed).toBe(2n);
+      expect(one?.committed).toBe(3n);
+      const [retried] = await broker.offsets(names.retry_topic ?? '', names.group ?? '');
+      expect((retried?.committed ?? 0n) > 0n).toBe(all);
     },
     90_000,
   );
@@ -160,27 +183,36 @@ describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped wit
   const without = (rights: readonly Right[], env: Record<string, string> = {}) =>
     rights.map((right) => ({ rights, right, env, what: `${right.operation} on ${right.resource} ${right.name}` }));
 
-  it.concurrent.each([
+  it.concurrent.for([
     ...without(RUN).map((one) => ({ ...one, delivery: 'at_least_once' })),
     ...without([...RUN, ...EXTRAS])
       .slice(RUN.length)
       .map((one) => ({ ...one, delivery: 'at_least_once' })),
     ...without(ONCE).map((one) => ({ ...one, delivery: 'exactly_once' })),
   ])(
-    'a worker ($delivery) without $what ends with 4 and names it',
+    'fault 17: a worker ($delivery) without $what ends with 4 and names it',
     { timeout: 120_000 },
-    async ({ rights, right, delivery }) => {
+    async ({ rights, right, delivery }, { task }) => {
       const left = rights.filter((one) => one !== right);
       const { names, env, extras } = await enter(left);
       const more = rights.length > RUN.length && delivery === 'at_least_once' ? extras : {};
+      // For what shows only once a record goes there.
+      if (more === extras) await putInto(names.input_topic, PUT_OFF);
       const ended = await mner(['run'], { env: { ...env, ...more, MNER_DELIVERY: delivery } });
       expectRefused(ended, nameOf(right, names));
+      const [one] = await broker.offsets(names.input_topic ?? '', names.group ?? '');
+      expect(one?.committed).toBeNull();
+      seen(task, 'each right taken away in turn: exit code 4, the name of what it lacks, nothing committed');
     },
   );
 
   it('suffice to create the topics, to produce and to tail', async () => {
-    const { names, env } = await enter(rightsOf('topics --create', 'produce', 'tail'), { create: false });
-    const created = await mner(['topics', '--create', '--partitions', '1', '--replicas', '1'], { env });
+    const create = [...new Set(RIGHTS.map(({ command }) => command))].filter((one) =>
+      one.startsWith('topics --create'),
+    );
+    const { names, env, extras } = await enter(rightsOf(...create, 'produce', 'tail'), { create: false });
+    const args = ['topics', '--create', '--partitions', '1', '--replicas', '1'];
+    const created = await mner(args, { env: { ...env, ...extras } });
     expect([created.code, created.stderr]).toEqual([0, '']);
     const produced = await mner(['produce', '-'], { env, input: '{"id":"1","text":"Kobe Bryant"}\n' });
     expect(produced.code).toBe(0);
