@@ -43,6 +43,20 @@ class Crf(nn.Module):
         gold = gold + start[row, labels[:, 0]] + end[row, labels[row, mask.sum(1) - 1]]
         return log_partition(emissions, mask, transitions, start, end) - gold
 
+    def taught(self, emissions: Tensor, mask: Tensor, head: Tensor, labels: Tensor, pairs: Tensor, temperature: float = 1.0) -> Tensor:
+        """Cross-entropy with another chain's distribution over label sequences, all of this one's scores divided by `temperature`: [B].
+
+        `labels` [B,T,n] are the other's probabilities of each label at each word, `pairs` [B,n,n] its expected numbers of transitions: a
+        sequence's score is linear in what they count, so they say all. The least value is the other's entropy, where both agree.
+        """
+        row = torch.arange(len(emissions), device=emissions.device)
+        emissions = emissions / temperature
+        transitions, start, end = (x[head] / temperature for x in (self.transitions, self.start, self.end))
+        labels = labels * mask.unsqueeze(2)
+        expected = (labels * emissions).sum((1, 2)) + (pairs * transitions).sum((1, 2))
+        expected = expected + (labels[:, 0] * start).sum(1) + (labels[row, mask.sum(1) - 1] * end).sum(1)
+        return log_partition(emissions, mask, transitions, start, end) - expected
+
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor, head: Tensor) -> list[list[int]]:
         """Best path of each row; of equal labels the first wins."""
@@ -70,6 +84,18 @@ def log_partition(emissions: Tensor, mask: Tensor, transitions: Tensor, start: T
         step = torch.logsumexp(alpha.unsqueeze(2) + transitions, 1) + emissions[:, t]
         alpha = torch.where(mask[:, t : t + 1], step, alpha)
     return torch.logsumexp(alpha + end, 1)
+
+
+def posterior(emissions: Tensor, mask: Tensor, transitions: Tensor, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Batched: the probability of each label at each word [B,T,n], and the expected number of each transition [B,n,n].
+
+    Both are gradients of the log-partition, by its scores.
+    """
+    with torch.enable_grad():
+        scores = emissions.detach().clone().requires_grad_(), transitions.detach().clone().requires_grad_()
+        whole = log_partition(scores[0], mask, scores[1], start.detach(), end.detach()).sum()
+        labels, pairs = torch.autograd.grad(whole, scores, allow_unused=True)
+    return labels, torch.zeros_like(scores[1]) if pairs is None else pairs
 
 
 def viterbi(emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor) -> tuple[list[int], float]:

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 
 from mner.dropout import seed_dropout
-from mner.families.fusion_data import Reading, free_rows, product_rows
-from mner.families.pictures import read_texts
+from mner.families.fusion_data import Reading, product_rows
 from mner.text.batch import Encoded, batches, collate
 from mner.text.branch import TextBranch
 from mner.text.data import data_folder
 from mner.text.encoder import minilm_folder
+from mner.text.free import free_rows, read_texts
 from mner.text.product import load_product
 from mner.text.words import Pieces
 

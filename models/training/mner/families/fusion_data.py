@@ -6,7 +6,6 @@ labels (silver); Flickr8k captions with their real pictures and no labels, which
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,8 +18,6 @@ from mner.families.pictures import PictureStore, stack
 from mner.text.batch import Encoded, encode
 from mner.text.data import Tweet, read_captions, read_split
 from mner.text.words import Pieces
-
-TOKEN = re.compile(r"https?://\S+|[@#]\w+|\w+(?:['\u2019]\w+)*|[^\w\s]+")
 
 
 @dataclass(slots=True)
@@ -69,16 +66,6 @@ def product_rows(data: Path, corpus: str, head: int, split: str, pieces: Pieces)
     """Tweets of a labelled corpus whose picture was captioned by something other than the placeholder."""
     captions = read_captions(data, corpus)
     return encode([t for t in read_split(data, corpus, split) if captions.get(t.image_id)], head, pieces)
-
-
-def free_rows(texts: dict[str, str], head: int, pieces: Pieces, corpus: str) -> list[Encoded]:
-    """Raw texts cut into words, without labels; those of fewer than two words are left out."""
-    tweets = []
-    for key, text in texts.items():
-        words = tuple(TOKEN.findall(text))[:60]
-        if len(words) > 1:
-            tweets.append(Tweet(corpus, key, words, ("O",) * len(words), ("O",) * len(words)))
-    return encode(tweets, head, pieces)
 
 
 def drop_streams(p: Picture, random: Random, share: float) -> Picture:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +60,3 @@ def random_store(ids: list[str], path: Path, c: HamConfig, seed: int = 0) -> Non
         object_classes=np.where(there, random.integers(1, c.classes + 1, (n, c.objects)), 0),
         object_scores=np.where(there, random.random((n, c.objects)), 0).astype(np.float32),
     )
-
-
-def read_texts(folder: Path) -> dict[str, list[str]]:
-    """A WebDataset shard's texts: key → the tweet, or the captions, of `key.jpg`."""
-    out: dict[str, list[str]] = {}
-    for shard in sorted(folder.glob("*.tar")):
-        with tarfile.open(shard) as tar:
-            for member in tar:
-                if member.name.endswith(".json") and (file := tar.extractfile(member)):
-                    document = json.load(io.TextIOWrapper(file, encoding="utf-8"))
-                    texts = document.get("captions") or [document.get("text", "")]
-                    out[member.name.removesuffix(".json")] = [t for t in texts if t.strip()]
-    return {k: v for k, v in out.items() if v}

@@ -40,6 +40,9 @@ class Batch:
         """The text branch's inputs, in its order."""
         return self.input_ids, self.attention_mask, self.word_of, self.first, self.chars, self.flags
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__slots__))
+
 
 def encode(tweets: list[Tweet], head: int, pieces: Pieces) -> list[Encoded]:
     return [Encoded(t, head, numbers(t.words, pieces), [LABEL_ID[x] for x in t.targets]) for t in tweets]

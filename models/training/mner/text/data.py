@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mner.labels import SPELLINGS, repair
-from mner.text.words import read_blank
+from mner.text.words import is_url, read_blank
 
 # BLIP-2's answer to the placeholder that stands for missing pictures in Twitter-2017: read it as "no picture".
 PLACEHOLDER_CAPTION = "a man is standing on a skateboard in the snow"
@@ -69,6 +69,19 @@ def read_conll(path: Path, corpus: str) -> list[Tweet]:
 
 def read_split(folder: Path, corpus: str, split: str) -> list[Tweet]:
     return read_conll(folder / CORPORA[corpus][split], corpus)
+
+
+def without_link(tweet: Tweet) -> Tweet | None:
+    """The same tweet without the links at its end; None where there are none, or nothing else.
+
+    Twitter-2015's tweets all end in the link of their picture. A model that has seen no others takes the missing link of a bare text for news.
+    """
+    count = len(tweet.words)
+    while count and is_url(tweet.words[count - 1]):
+        count -= 1
+    if count in (0, len(tweet.words)):
+        return None
+    return replace(tweet, words=tweet.words[:count], labels=tweet.labels[:count], targets=tweet.targets[:count])
 
 
 def read_captions(folder: Path, corpus: str, captioner: str = "blip2") -> dict[str, str]:

@@ -22,20 +22,23 @@ PRODUCT = ("twitter2015", "twitter2017")
 
 def mean_state(paths: list[Path]) -> tuple[TextConfig, dict[str, Tensor]]:
     """The mean of the weights of runs that parted from one checkpoint (Wortsman et al., "Model soups", ICML 2022)."""
-    loaded = [torch.load(p, weights_only=False) for p in paths]
+    loaded = [torch.load(p, weights_only=False, map_location="cpu") for p in paths]
     states = [f["model"] for f in loaded]
     return TextConfig.from_json(loaded[0]["config"]), {k: torch.stack([s[k] for s in states]).mean(0) for k in states[0]}
 
 
-def load_product(*paths: Path) -> tuple[TextConfig, TextBranch, Crf]:
-    """Branch and CRF with one head per convention, in evaluation mode."""
-    trained, state = mean_state(list(paths))
+def cut_to_product(trained: TextConfig, state: dict[str, Tensor]) -> tuple[TextConfig, dict[str, Tensor]]:
+    """A tagger's weights without the heads that do not ship."""
     heads = len(CONVENTIONS)
-    config = TextConfig.from_json({**trained.to_json(), "heads": heads})
     cut = {"branch.output.weight": heads * len(LABELS), "branch.output.bias": heads * len(LABELS)}
     cut |= {f"crf.{name}": heads for name in ("transitions_free", "start_free", "end")}
-    state = {k: v[: cut[k]] if k in cut else v for k, v in state.items()}
-    branch, crf = TextBranch(config), Crf(heads)
+    return TextConfig.from_json({**trained.to_json(), "heads": heads}), {k: v[: cut[k]] if k in cut else v for k, v in state.items()}
+
+
+def load_product(*paths: Path) -> tuple[TextConfig, TextBranch, Crf]:
+    """Branch and CRF with one head per convention, in evaluation mode."""
+    config, state = cut_to_product(*mean_state(list(paths)))
+    branch, crf = TextBranch(config), Crf(config.heads)
     branch.load_state_dict({k.removeprefix("branch."): v for k, v in state.items() if k.startswith("branch.")})
     crf.load_state_dict({k.removeprefix("crf."): v for k, v in state.items() if k.startswith("crf.")})
     return config, branch.eval(), crf.eval()

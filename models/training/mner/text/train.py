@@ -9,7 +9,6 @@ Word embeddings stay frozen. A run that was cut off goes on from its last checkp
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from pathlib import Path
@@ -21,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from mner.crf import Crf
-from mner.dropout import seed_dropout
+from mner.fitting import Fitting, add_machine_options, autocast, prepare_machine
 from mner.labels import LABELS
 from mner.score import both
 from mner.text.batch import Batch, Encoded, batches, collate, encode
 from mner.text.branch import TextBranch, TextConfig
-from mner.text.data import CORPORA, data_folder, read_split
+from mner.text.data import CORPORA, Tweet, data_folder, read_split, without_link
 from mner.text.encoder import minilm_folder
 from mner.text.words import Pieces
 
@@ -43,25 +42,27 @@ class Tagger(nn.Module):
     def emissions(self, batch: Batch) -> Tensor:
         """Emissions of each row's own head, [B,T,labels]."""
         every = self.branch(*batch.text()).emissions
-        return every[torch.arange(len(every)), :, batch.head]
+        return every[torch.arange(len(every), device=every.device), :, batch.head].float()
 
     def loss(self, batch: Batch) -> Tensor:
         return self.crf.nll(self.emissions(batch), batch.labels, batch.word_mask, batch.head).mean()
 
 
 @torch.no_grad()
-def predict(model: Tagger, rows: list[Encoded], pieces: Pieces) -> list[list[str]]:
+def predict(model: Tagger, rows: list[Encoded], pieces: Pieces, device: torch.device) -> list[list[str]]:
     model.eval()
     out: list[list[str]] = [[] for _ in rows]
     for index in batches(rows, 64):
-        batch = collate([rows[i] for i in index], pieces)
+        batch = collate([rows[i] for i in index], pieces).to(device)
         for i, path in zip(index, model.crf.decode(model.emissions(batch), batch.word_mask, batch.head), strict=True):
             out[i] = [LABELS[x] for x in path]
     return out
 
 
-def evaluate(model: Tagger, sets: dict[str, list[Encoded]], pieces: Pieces) -> dict[str, Any]:
-    return {name: both([r.tweet.labels for r in rows], predict(model, rows, pieces)) for name, rows in sets.items()}
+def judge(model: Tagger, sets: dict[str, list[Encoded]], pieces: Pieces, device: torch.device) -> tuple[float, dict[str, Any]]:
+    """Mean lenient F1 over the sets, and all scores."""
+    scores = {name: both([r.tweet.labels for r in rows], predict(model, rows, pieces, device)) for name, rows in sets.items()}
+    return sum(s["lenient"]["f1"] for s in scores.values()) / len(scores), scores
 
 
 def parameter_groups(model: Tagger, encoder: float, head: float, crf: float, decay: float) -> list[dict[str, Any]]:
@@ -73,36 +74,23 @@ def parameter_groups(model: Tagger, encoder: float, head: float, crf: float, dec
     return [{"params": v, "lr": rate, "weight_decay": d} for (rate, d), v in groups.items()]
 
 
-class Average:
-    """Exponential moving average of the trained weights, short at first so that the start is forgotten."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.source = [p for p in model.parameters() if p.requires_grad]
-        self.value = [p.detach().clone() for p in self.source]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        self.steps += 1
-        decay = min(self.decay, (self.steps + 1) / (self.steps + 10))
-        torch._foreach_lerp_(self.value, [p.detach() for p in self.source], 1 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange the model's weights and the average."""
-        for p, v in zip(self.source, self.value, strict=True):
-            held = p.detach().clone()
-            p.copy_(v)
-            v.copy_(held)
+def variants(tweets: list[Tweet], head: int, pieces: Pieces) -> list[tuple[Encoded, ...]]:
+    """Each tweet as it stands and, where it ends in a link, without it: an epoch reads one of them."""
+    out = []
+    for tweet in tweets:
+        cut = without_link(tweet)
+        out.append(tuple(encode([tweet] if cut is None else [tweet, cut], head, pieces)))
+    return out
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
+    add_machine_options(parser)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--init", type=Path, help="a checkpoint to start from, instead of MiniLM")
     parser.add_argument("--epochs", type=int, default=5, help="epochs over the product's two corpora")
     parser.add_argument("--warm-up-corpora", default="", help="corpora for one epoch ahead of them, with the product's own")
+    parser.add_argument("--cut-links", action="store_true", help="read every second tweet without the link at its end")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--encoder-rate", type=float, default=1e-4)
     parser.add_argument("--head-rate", type=float, default=1e-3)
@@ -110,19 +98,14 @@ def main() -> None:
     parser.add_argument("--decay", type=float, default=0.01)
     parser.add_argument("--average", type=float, default=0.995)
     parser.add_argument("--word-dropout", type=float, default=0.05)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=0, help="stop after so many steps: for timing")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    seed_dropout(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
+    device = prepare_machine(args)
 
     folder, minilm = data_folder(args.data), minilm_folder()
     pieces = Pieces(minilm / "tokenizer.json")
     extra = [c for c in args.warm_up_corpora.split(",") if c]
-    train = {c: encode(read_split(folder, c, "train"), HEADS.index(c), pieces) for c in [*PRODUCT, *extra]}
+    train = {c: variants(read_split(folder, c, "train"), HEADS.index(c), pieces) for c in [*PRODUCT, *extra]}
     valid = {c: encode(read_split(folder, c, "valid"), HEADS.index(c), pieces) for c in PRODUCT}
     own = [r for c in PRODUCT for r in train[c]]
     everything = own + [r for c in extra for r in train[c]]
@@ -130,61 +113,40 @@ def main() -> None:
 
     config = TextConfig(heads=len(HEADS) if extra else len(PRODUCT))
     model = Tagger(config)
-    model.branch.encoder.load_minilm(minilm)
+    if args.init:
+        model.load_state_dict(torch.load(args.init, weights_only=False)["model"])
+    else:
+        model.branch.encoder.load_minilm(minilm)
     model.branch.encoder.words.weight.requires_grad_(False)
+    model.to(device)
     groups = parameter_groups(model, args.encoder_rate, args.head_rate, args.crf_rate, args.decay)
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
     steps = sum(math.ceil(len(e) / args.batch) for e in epochs)
-    warm = max(1, round(0.1 * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min((i + 1) / warm, max(0.02, (steps - i) / (steps - warm))))
-    average = Average(model, args.average)
-
-    begin, best, history = 0, -1.0, []
-    last = args.out / "last.pt"
-    if last.exists():
-        state = torch.load(last, weights_only=False)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        average.value, average.steps = state["average"], state["average_steps"]
-        begin, best, history = state["epoch"], state["best"], state["history"]
-    print(f"{len(own)} tweets of the product's corpora, {len(everything)} in all, {steps} steps, from epoch {begin}", flush=True)
+    fit = Fitting(model, groups, steps, args.out, average=args.average)
+    fit.resume()
+    print(f"{len(own)} tweets of the product's corpora, {len(everything)} in all, {steps} steps, from epoch {fit.epoch}", flush=True)
 
     done = 0
-    for epoch in range(begin, len(epochs)):
-        rows, random = epochs[epoch], np.random.default_rng([args.seed, epoch])
+    while fit.epoch < len(epochs):
+        random, choice = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
+        rows = [choice.choice(v) if args.cut_links else v[0] for v in epochs[fit.epoch]]
         model.train()
         started, total = time.monotonic(), 0.0
-        for index in batches(rows, args.batch, Random(args.seed * 1000 + epoch)):
-            loss = model.loss(collate([rows[i] for i in index], pieces, args.word_dropout, random))
-            loss.backward()
-            nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], 5.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            average.update()
+        for index in batches(rows, args.batch, choice):
+            batch = collate([rows[i] for i in index], pieces, args.word_dropout, random).to(device)
+            with autocast(device):
+                loss = model.loss(batch)
+            fit.step(loss)
             total += loss.item() * len(index)
             done += 1
             if done % 50 == 0:
                 print(f"  step {done}/{steps} loss {loss.item():.3f} {(time.monotonic() - started):.0f}s", flush=True)
             if args.steps and done >= args.steps:
                 return
-        seconds = time.monotonic() - started
-        average.swap()
-        scores = evaluate(model, valid, pieces)
-        mean = sum(s["lenient"]["f1"] for s in scores.values()) / len(scores)
-        if mean > best:
-            best = mean
-            torch.save({"config": config.to_json(), "model": model.state_dict(), "epoch": epoch, "args": vars(args)}, args.out / "best.pt")
-        average.swap()
-        history.append({"epoch": epoch, "loss": total / len(rows), "seconds": seconds, "scores": scores})
-        (args.out / "history.json").write_text(json.dumps(history, indent=1))
-        held = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-        rest = {"average": average.value, "average_steps": average.steps, "epoch": epoch + 1, "best": best, "history": history}
-        torch.save(held | rest, args.out / "last.tmp")
-        (args.out / "last.tmp").replace(last)
-        shown = " ".join(f"{c} {s['lenient']['f1']:.2f}" for c, s in scores.items())
-        print(f"epoch {epoch} loss {total / len(rows):.3f} {seconds:.0f}s valid {shown}", flush=True)
+        mean, seconds = total / len(rows), time.monotonic() - started
+        number = fit.epoch
+        found = fit.end_epoch(lambda: judge(model, valid, pieces, device), {"config": config.to_json(), "args": vars(args)})
+        shown = " ".join(f"{c} {found[c]['lenient']['f1']:.2f}" for c in PRODUCT)
+        print(f"epoch {number} loss {mean:.3f} {seconds:.0f}s valid {shown}", flush=True)
 
 
 if __name__ == "__main__":
