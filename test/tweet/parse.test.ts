@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseTweet } from '#mner/tweet/parse.js';
 import { usablePhoto } from '#mner/tweet/tweet.js';
+import { seen } from '../support/seen.js';
 
 const parse = (value: unknown) => parseTweet(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
 
@@ -203,5 +204,48 @@ describe('bad input', () => {
   it('does not touch any prototype', () => {
     parse('{"id":"1","text":"x","__proto__":{"polluted":true}}');
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+});
+
+describe('what a hostile record costs', () => {
+  const BYTES = 200_000;
+  const RUNS = 41;
+  const often = (part: string) =>
+    Array(Math.floor(BYTES / (part.length + 1)))
+      .fill(part)
+      .join();
+  const members = often('{"user":{"name":"Kobe","id":17}}');
+  const RECORDS = {
+    healthy: `{"id":"1","text":"Kobe Bryant","x":[${members}]}`,
+    deep: `{"id":"1","text":"Kobe Bryant","x":${'['.repeat(BYTES / 2)}${']'.repeat(BYTES / 2)}}`,
+    'deep at its end': `{"id":"1","text":"Kobe Bryant","x":[${members}],"y":${'['.repeat(100)}${']'.repeat(100)}}`,
+    'of prototypes': `{"id":"1","text":"Kobe Bryant","x":[${often('{"__proto__":{"id":"2"}}')}]}`,
+  };
+
+  /** CPU time, since another process on the machine must not make a record dear. */
+  const costOf = (bytes: Buffer): number => {
+    const before = process.cpuUsage();
+    codeOf(() => parseTweet(bytes));
+    const { user, system } = process.cpuUsage(before);
+    return user + system;
+  };
+  const median = (costs: readonly number[]) => [...costs].sort((a, b) => a - b)[costs.length >> 1] ?? 0;
+
+  it('fault 24: deep nesting costs less than a healthy record of its size, __proto__ about as much', ({ task }) => {
+    const names = Object.keys(RECORDS) as (keyof typeof RECORDS)[];
+    const bytes = names.map((name) => Buffer.from(RECORDS[name]));
+    expect(bytes.map((one) => codeOf(() => parseTweet(one)))).toEqual(['none', 'too_deep', 'too_deep', 'none']);
+    // In turns, so that what the machine does meanwhile befalls all alike.
+    const rounds = Array.from({ length: RUNS }, () => bytes.map(costOf));
+    const [healthy = 0, ...hostile] = names.map((_, at) => median(rounds.map((round) => round[at] ?? 0)));
+    const [deep = 0, late = 0, proto = 0] = hostile.map((cost) => cost / healthy);
+    expect(deep).toBeLessThan(1);
+    expect(late).toBeLessThan(1);
+    expect(proto).toBeLessThan(3);
+    const times = (cost: number) => `${cost.toFixed(2)}x`;
+    seen(
+      task,
+      `of a healthy record's parsing (200 kB, ${(healthy / 1000).toFixed(1)} ms): deep ${times(deep)}, deep at its end ${times(late)}, __proto__ all over ${times(proto)}`,
+    );
   });
 });
