@@ -140,10 +140,10 @@ async function deliveryOf(config: Config, parts: DeliveryParts): Promise<Deliver
     retry: retryOf(config),
   };
   const shared = { topics, partitionsOf: (topic: string) => partitions.get(topic) as number, clock, emit };
+  const { group, transaction_timeout_ms: timeoutMs, retry_timeout_ms: retryBudgetMs } = config;
   if (config.delivery === 'at_least_once')
-    return atLeastOnce({ ...shared, producer: await broker.producer(), retryBudgetMs: config.retry_timeout_ms });
-  const { group, transaction_timeout_ms: timeoutMs } = config;
-  return exactlyOnce({ ...shared, broker, consumer, group, timeoutMs });
+    return atLeastOnce({ ...shared, producer: await broker.producer(), retryBudgetMs });
+  return exactlyOnce({ ...shared, broker, consumer, group, timeoutMs, retryBudgetMs });
 }
 
 /**

@@ -18,6 +18,8 @@ export interface ExactlyOnceOptions {
   readonly partitionsOf: (topic: string) => number;
   /** After this long the broker aborts a transaction by itself, in milliseconds; less than the session's time-out. */
   readonly timeoutMs: number;
+  /** An opening that fails for longer is told, in milliseconds. @default never */
+  readonly retryBudgetMs?: number | undefined;
   readonly clock?: Clock;
   readonly emit?: Emit;
 }
@@ -82,7 +84,7 @@ export function exactlyOnce(options: ExactlyOnceOptions): Delivery {
       if (!noted) emit({ type: 'note', level: 'warn', message: error.message, detail: { topic, partition } });
       noted = true;
     };
-    await persist(() => attempt(lane), { clock, signal, stumbled });
+    await persist(() => attempt(lane), { clock, signal, stumbled, spent: lane.spent, budgetMs: options.retryBudgetMs });
   };
 
   const attempt = async (lane: DeliveringLane): Promise<void> => {

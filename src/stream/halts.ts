@@ -23,7 +23,10 @@ export interface HaltsOptions {
 export interface Halts {
   /** Whether the record may be processed. If not, its partition is paused, and `due` is called when its time has come. */
   mayStart(held: OpenLane, record: InputRecord): boolean;
-  /** Its writes have failed for too long: it reads no more until one succeeds. */
+  /**
+   * Its writes have failed for too long: it reads no more until one succeeds. One that is being opened is not read as it is, and
+   * must be once it is open, since only what it reads then can show whether it can be written.
+   */
   stall(held: OpenLane, error: MnerError): void;
   /** A write succeeded. */
   flow(held: OpenLane): void;
@@ -32,11 +35,14 @@ export interface Halts {
 }
 
 export function createHalts({ consumer, waitMs, due, over, clock, emit }: HaltsOptions): Halts {
-  const stalled = new Set<OpenLane>();
+  /** By partition: where a lane takes the place of another one, what was told of that one lasts. */
+  const stalled = new Map<string, OpenLane>();
 
   const leave = (held: OpenLane): void => {
     held.stalled = false;
-    if (stalled.delete(held) && stalled.size === 0) emit({ type: 'degraded', reason: 'delivery', on: false });
+    if (stalled.get(held.key) !== held) return;
+    stalled.delete(held.key);
+    if (stalled.size === 0) emit({ type: 'degraded', reason: 'delivery', on: false });
   };
 
   return {
@@ -57,17 +63,19 @@ export function createHalts({ consumer, waitMs, due, over, clock, emit }: HaltsO
       return false;
     },
     stall(held, error) {
-      if (held.stalled || held.lane.state === 'closed') return;
-      held.stalled = true;
+      if (held.lane.state === 'closed') return;
+      held.stalled = held.reading;
+      if (held.reading) consumer.pause([held.handle]);
+      const known = stalled.has(held.key);
       if (stalled.size === 0) emit({ type: 'degraded', reason: 'delivery', on: true });
-      stalled.add(held);
-      consumer.pause([held.handle]);
+      stalled.set(held.key, held);
+      if (known) return;
       const { topic, partition } = held.lane;
-      const message = `Nothing more is read of this partition until it can be written again: ${error.message}`;
+      const message = `Nothing can be written for this partition, and ${held.reading ? 'it is read no more until that works' : 'it is begun anew until that works'}: ${error.message}`;
       emit({ type: 'note', level: 'error', message, detail: { topic, partition } });
     },
     flow(held) {
-      if (!held.stalled) return;
+      if (stalled.get(held.key) !== held) return;
       leave(held);
       over(held);
     },

@@ -1,4 +1,4 @@
-import { type Clock, delay, systemClock, type Timer } from '../clock.js';
+import { type Clock, systemClock, type Timer } from '../clock.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { createBackPressure } from './back-pressure.js';
@@ -9,6 +9,7 @@ import { createHeads } from './heads.js';
 import { heldBytes } from './lane.js';
 import { reportLane, tell } from './lane-report.js';
 import { createOpenLane, newEpoch, type OpenLane } from './open-lane.js';
+import { createOpenings } from './openings.js';
 import { givenUp, type Process } from './outcome.js';
 import { keyOf } from './partition-key.js';
 import type { Consumer, InputRecord, TopicPartition } from './port.js';
@@ -66,9 +67,6 @@ export interface Lanes {
   stop(): Promise<void>;
 }
 
-/** How long a partition is left alone after somebody else has taken it over: the group tells us meanwhile that it is his. */
-const FENCED_PAUSE_MS = 2000;
-
 export function createLanes(options: LanesOptions): Lanes {
   const { consumer, process, delivery, clock = systemClock, emit = silent, limits = {} } = options;
   const { inflightBytes = 64 * 1024 * 1024, lowWaterBytes = inflightBytes / 2, laneRecords = () => 512 } = limits;
@@ -85,10 +83,6 @@ export function createLanes(options: LanesOptions): Lanes {
   /** Called when lanes may have become empty. */
   let emptied = () => {};
   let report: Timer | undefined;
-  /** Partitions that are being opened. */
-  const openings = new Set<Promise<void>>();
-  /** Deliveries that came back void since the last one that did not, by partition. */
-  const voids = new Map<string, number>();
 
   const pressure = createBackPressure({
     consumer,
@@ -108,6 +102,16 @@ export function createLanes(options: LanesOptions): Lanes {
     over: pressure.enter,
     clock,
     emit,
+  });
+
+  const openings = createOpenings({
+    delivery,
+    clock,
+    budgetMs: retryBudgetMs ?? Number.POSITIVE_INFINITY,
+    opened: pressure.enter,
+    spent: halts.stall,
+    mended: halts.flow,
+    failed: (error) => fail(error),
   });
 
   const fail = (error: MnerError): void => {
@@ -133,7 +137,7 @@ export function createLanes(options: LanesOptions): Lanes {
     emit,
     hurried: () => phase === 'draining',
     acknowledged(held, batch, delivered) {
-      voids.delete(held.key);
+      openings.delivered(held);
       halts.flow(held);
       tell(delivered, clock, emit);
       const { lane } = held;
@@ -161,7 +165,7 @@ export function createLanes(options: LanesOptions): Lanes {
     commits.reset();
     const closing = open;
     open = new Map();
-    voids.clear();
+    openings.reset();
     for (const held of closing.values()) shut(held);
     emptied();
   };
@@ -176,25 +180,6 @@ export function createLanes(options: LanesOptions): Lanes {
     const held = createOpenLane(of, epoch, reading, emit, halts.stall);
     open.set(held.key, held);
     return held;
-  };
-
-  /** Has the delivery open a partition, which is paused, and reads on. */
-  const enter = (held: OpenLane, waitMs: number): void => {
-    const entering = (async () => {
-      const { handle, lane } = held;
-      try {
-        if (waitMs > 0) await delay(clock, waitMs, handle.signal);
-        if (lane.state === 'closed') return;
-        await delivery.open?.(handle);
-      } catch (error) {
-        if (lane.state !== 'closed') fail(asMnerError(error));
-      }
-      if (lane.state === 'closed') return;
-      held.reading = true;
-      pressure.enter(held);
-    })();
-    openings.add(entering);
-    void entering.finally(() => openings.delete(entering));
   };
 
   const assigned = (partitions: readonly TopicPartition[]): void => {
@@ -214,7 +199,7 @@ export function createLanes(options: LanesOptions): Lanes {
     if (delivery.open) consumer.pause(partitions);
     for (const one of partitions) {
       const held = openLane(one, !delivery.open);
-      if (delivery.open) enter(held, 0);
+      if (delivery.open) openings.open(held);
     }
     pressure.reset();
   };
@@ -277,7 +262,7 @@ export function createLanes(options: LanesOptions): Lanes {
 
   /**
    * Drops all that a lane holds, and reads it again from the committed offset, under the same epoch. What is in process comes
-   * back to a closed lane. After the second time in a row it waits before it tries again.
+   * back to a closed lane.
    */
   const redo = (held: OpenLane, error: MnerError): void => {
     const { lane, key, handle } = held;
@@ -286,16 +271,11 @@ export function createLanes(options: LanesOptions): Lanes {
     const message = `${error.message} What is in flight is read again.`;
     emit({ type: 'note', level: 'warn', message, detail: { topic, partition } });
     consumer.pause([handle]);
-    // First, since the memory that it frees may make the others go on.
     open.delete(key);
+    // A drain leaves the rest to the next owner. Before the old one is shut, so that what it told of itself lasts without a gap.
+    if (phase === 'running') openings.again(openLane(handle, false), error);
     shut(held);
     emptied();
-    // A drain leaves the rest to the next owner.
-    if (phase !== 'running') return;
-    const before = voids.get(key) ?? 0;
-    voids.set(key, before + 1);
-    const waitMs = before === 0 ? 0 : Math.min(100 * 2 ** before, 5000);
-    enter(openLane(handle, false), error.code === 'producer_fenced' ? FENCED_PAUSE_MS : waitMs);
   };
 
   const reportLanes = (): void => {
@@ -346,7 +326,7 @@ export function createLanes(options: LanesOptions): Lanes {
       close();
       await consumer.stop();
       // Not to be torn from the producer in the middle of a write; they give up at the first failure now.
-      await Promise.allSettled([heads.settled(), ...openings]);
+      await Promise.all([heads.settled(), openings.settled()]);
     },
   };
 }

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { MnerError } from '#mner/errors.js';
 import type { Process } from '#mner/stream/outcome.js';
+import type { Event } from '#mner/telemetry/events.js';
 import { committed, of, put, settle, setUp, startLanes, stopAll, written } from './lanes-world.js';
 import { output, poison } from './records.js';
 
@@ -43,6 +44,45 @@ describe('a lane that cannot be written', () => {
     expect(lanes.failures).toEqual([]);
   });
 
+  /** What `mner_degraded{reason="delivery"}` was, in order. */
+  const degraded = (events: readonly Event[]) => of(events, 'degraded').map(({ on }) => on);
+  const errors = (events: readonly Event[]) => of(events, 'note').filter(({ level }) => level === 'error');
+
+  it.each([
+    ['begin', 'at the start'],
+    ['rewind', 'at the start'],
+    ['send', 'later'],
+    ['offsets', 'later'],
+    ['commit', 'later'],
+  ] as const)('exactly once says so as well, when `%s` fails %s for longer than the budget', async (what, when) => {
+    let broken = when === 'at the start';
+    const fail = () => {
+      if (broken) throw new MnerError('broker_unavailable', 'It is away.');
+    };
+    const wire = what === 'send' || what === 'rewind' ? { [what]: fail } : { transaction: { [what]: fail } };
+    const world = await setUp({ wire, delivery: 'exactly_once', limits: { retryBudgetMs: 10_000 } });
+    const lanes = await startLanes(world, async (record) => output(record));
+    if (!broken) {
+      put(world.broker, 0, 'before');
+      await pass(world.clock, 2000);
+      expect(await committed(world.broker)).toBe(1n);
+    }
+    broken = true;
+    put(world.broker, 0, 'a');
+    await pass(world.clock, 9000);
+    expect(degraded(lanes.events)).toEqual([]);
+    put(world.broker, 0, 'b');
+    await pass(world.clock, 60_000);
+    expect(degraded(lanes.events)).toEqual([true]);
+    expect(errors(lanes.events)).toHaveLength(1);
+    broken = false;
+    await pass(world.clock, 20_000);
+    expect(degraded(lanes.events)).toEqual([true, false]);
+    const all = when === 'later' ? 3 : 2;
+    expect(written(world.broker, 'out')).toHaveLength(all);
+    expect([await committed(world.broker), lanes.failures]).toEqual([BigInt(all), []]);
+  });
+
   it.each(DELIVERIES)('waits for a dead-letter topic that is away, and drops nothing (%s)', async (delivery) => {
     let away: MnerError | undefined = new MnerError('topic_missing', 'The topic dead does not exist.');
     const send = (to: { topic: string }) => {
@@ -54,6 +94,7 @@ describe('a lane that cannot be written', () => {
     await pass(world.clock, 30_000);
     expect(lanes.failures).toEqual([]);
     expect(await committed(world.broker)).not.toBe(3n);
+    expect(degraded(lanes.events)).toEqual([true]);
     away = new MnerError('not_authorised', 'No right to write to dead.');
     await pass(world.clock, 10_000);
     expect(lanes.failures).toEqual([]);
@@ -62,6 +103,8 @@ describe('a lane that cannot be written', () => {
     expect(written(world.broker, 'dead')).toEqual(['bad']);
     expect(written(world.broker, 'out')).toEqual(['out 0:0', 'out 0:2']);
     expect(await committed(world.broker)).toBe(3n);
+    expect(degraded(lanes.events)).toEqual([true, false]);
+    expect(errors(lanes.events)).toHaveLength(1);
   });
 
   it.each(DELIVERIES)('waits where even the smallest dead letter is refused (%s)', async (delivery) => {

@@ -87,13 +87,14 @@ export async function startLanes(world: World, process: Process) {
   const partitionsOf = (topic: string) => counts.get(topic) ?? 1;
   const consumer = broker.consumer({ topics: retry ? ['in', 'retry'] : ['in'], group: 'g', from });
   const shared = { topics, partitionsOf, clock, emit };
+  const retrying = { retryBudgetMs: limits.retryBudgetMs };
   const lanes: Lanes = createLanes({
     consumer,
     process,
     delivery:
       delivery === 'exactly_once'
-        ? exactlyOnce({ ...shared, broker, consumer, group: 'g', timeoutMs: 10_000 })
-        : atLeastOnce({ ...shared, producer: await broker.producer(), retryBudgetMs: limits.retryBudgetMs }),
+        ? exactlyOnce({ ...shared, ...retrying, broker, consumer, group: 'g', timeoutMs: 10_000 })
+        : atLeastOnce({ ...shared, ...retrying, producer: await broker.producer() }),
     failed: (error) => {
       failures.push(error);
       told();
