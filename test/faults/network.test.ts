@@ -17,17 +17,19 @@ describe.runIf(LONG)('a bad network between workers and three brokers', { timeou
       const connections = () => on.cluster.proxies.reduce((sum, proxy) => sum + proxy.connections, 0);
       const before = connections();
       on.cluster.shape({ lifeMs: [500, 1500] });
-      await ledger.feed(150);
       const began = performance.now();
-      await ledger.all();
+      // For as long as it takes for many to die: how much is done meanwhile is the machine's affair.
+      do {
+        await ledger.feed(50);
+        await ledger.all();
+      } while (connections() - before < 30 || ledger.fed < 150);
       const took = secondsSince(began);
       const died = connections() - before;
       on.cluster.shape({});
       const { text } = await ledger.verify(delivery);
       for (const worker of workers) worker.signal('SIGTERM');
       expect(await Promise.all(workers.map(({ exit }) => exit))).toEqual([0, 0]);
-      expect(died).toBeGreaterThan(5);
-      seen(task, `${delivery}: done in ${took} s over ${died} connections; ${text}`);
+      seen(task, `${delivery}: ${ledger.fed} ids in ${took} s over ${died} connections; ${text}`);
     },
   );
 

@@ -1,5 +1,4 @@
 import { type LocalKafka, startKafka } from '#mner/local/kafka.js';
-import { freePorts } from '#mner/local/ports.js';
 import { kafkaBroker } from '#mner/stream/kafka/broker.js';
 import type { Broker } from '#mner/stream/port.js';
 import { type KafkaFaults, kafkaFaults } from './kafka-faults.js';
@@ -33,23 +32,27 @@ export async function startFaultCluster(options: {
   properties?: Record<string, string>;
 }): Promise<FaultCluster> {
   const faults = kafkaFaults();
-  const ports = await freePorts(options.nodes);
+  // The proxies come first, since the brokers name them; where each leads is known once the brokers have their ports.
+  const behind = new Map<number, number>();
   const proxies = await Promise.all(
-    ports.map((port) => tcpProxy({ host: '127.0.0.1', port }, (ends) => faults.inspector(ends))),
+    Array.from({ length: options.nodes }, (_, index) =>
+      tcpProxy(
+        () => ({ host: '127.0.0.1', port: behind.get(index + 1) ?? 0 }),
+        (ends) => faults.inspector(ends),
+      ),
+    ),
   );
   const kafka = await startKafka({
     nodes: options.nodes,
-    properties: ({ id, port, controllerPort }) => ({
-      ...QUICK,
-      listeners: [
-        `PLAINTEXT://127.0.0.1:${port}`,
-        `FAULTY://127.0.0.1:${ports[id - 1]}`,
-        `CONTROLLER://127.0.0.1:${controllerPort}`,
-      ].join(','),
-      'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},FAULTY://127.0.0.1:${proxies[id - 1]?.port}`,
-      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,CONTROLLER:PLAINTEXT',
-      ...options.properties,
-    }),
+    listeners: { FAULTY: 'PLAINTEXT' },
+    properties: ({ id, port, listeners }) => {
+      behind.set(id, listeners?.FAULTY ?? 0);
+      return {
+        ...QUICK,
+        'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},FAULTY://127.0.0.1:${proxies[id - 1]?.port}`,
+        ...options.properties,
+      };
+    },
   });
   const broker = kafkaBroker({ brokers: kafka.brokers });
   await broker.connect();
