@@ -208,7 +208,7 @@ export function createImages(parts: ImagesParts): Images {
   const overloaded = () => slots.load >= concurrency + maxWaiting;
 
   function begin(wanted: Wanted): Flight {
-    let kept: Promise<void> = Promise.resolve();
+    let kept: Promise<void> | null = null;
     let end: () => Promise<void> = async () => {};
     const forget = () => {
       if (flights.get(wanted.key) === flight) flights.delete(wanted.key);
@@ -220,14 +220,12 @@ export function createImages(parts: ImagesParts): Images {
     };
 
     async function run(): Promise<Look> {
-      const known = await store.recall(wanted.key);
-      if (known) return { ...known, cache: 'hit' };
-      // Here, before it costs anything, and once more when it has its turn: hundreds may pass this line at once.
-      if (overloaded()) return giveUp(SKIPPED);
-      const turn = await takeTurn(turns, wanted.key, () => flight.waiters > 0, stopping.signal);
+      const turn = await takeTurn(turns, wanted.key, () => flight.waiters > 0, overloaded, stopping.signal);
       if (turn.kind === 'known') return { ...turn.entry, cache: 'hit' };
+      if (turn.kind === 'shed') return giveUp(SKIPPED);
       if (turn.kind === 'unwanted') return giveUp(stopping.signal.aborted ? SKIPPED : TIMED_OUT);
       end = turn.end;
+      // Once more: hundreds may have come this far at once.
       if (overloaded()) return giveUp(SKIPPED);
       const release = await slots.take(stopping.signal);
       if (release === null) return SKIPPED;
@@ -249,12 +247,19 @@ export function createImages(parts: ImagesParts): Images {
       emit({ type: 'note', level: 'error', message: 'A picture could not be looked at.', detail: { code, message } });
       return SKIPPED;
     });
-    const landed = look
-      .then(() => kept.catch(() => {}))
-      // Only once the cache has it: a tweet that came in between would find neither the flight nor the value. And only
-      // then the lease: who takes it next must find the value.
-      .then(forget)
-      .then(() => end());
+    async function land(): Promise<void> {
+      if (kept === null) {
+        forget();
+        return end();
+      }
+      // In one turn, so that both are on their way at once. The cache takes them in this order: who has the lease next finds
+      // the value.
+      await Promise.all([kept.catch(() => {}), end()]);
+      // Only now: a tweet that came before would have found neither the flight nor the value.
+      forget();
+    }
+
+    const landed = look.then(land);
     const flight: Flight = { look, waiters: 0 };
     flights.set(wanted.key, flight);
     inTheAir.add(landed);

@@ -67,13 +67,21 @@ export interface Cache {
    * value in the same step: who comes after the holder's release sees what the holder wrote. Never throws.
    */
   claim(key: string, token: string, ms: number): Promise<Claim>;
+  /**
+   * The value, or where there is none the lease, as {@link claim}, in one step: what is new costs one round trip. Never
+   * throws. Where a store can be read but gives no lease, its values are still found.
+   */
+  findOrClaim(key: string, token: string, ms: number): Promise<Claim>;
   /** Gives the lease back; does nothing where `token` has it no longer. Never throws. */
   release(key: string, token: string): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** What a worker learns when it asks for a lease. `unknown`: the store fails, and nobody can say who works on the key. */
+/**
+ * What a worker learns when it asks for a lease. `unknown`: the store fails, and nobody can say who works on the key.
+ * `unasked`: the value was found, so that no lease was taken.
+ */
 export interface Claim {
-  readonly lease: 'ours' | 'theirs' | 'unknown';
+  readonly lease: 'ours' | 'theirs' | 'unknown' | 'unasked';
   readonly value: Buffer | null;
 }

@@ -135,6 +135,21 @@ export function cacheConformance(name: string, open: () => CacheUnderTest): void
       expect(await cache.getMany([other])).toEqual([null]);
     });
 
+    it('finds the value, and where there is none takes the lease in the same step', async () => {
+      const { cache } = await start();
+      const [key = ''] = keys(1);
+      const asked = await Promise.all(['a', 'b'].map((token) => cache.findOrClaim(key, token, 60_000)));
+      expect(asked).toEqual([
+        { lease: 'ours', value: null },
+        { lease: 'theirs', value: null },
+      ]);
+      expect(await cache.findOrClaim(key, 'a', 60_000)).toEqual({ lease: 'ours', value: null });
+      // In one turn, as a worker does: whoever finds the lease given back finds the value.
+      await Promise.all([cache.set(key, Buffer.from('value'), 60), cache.release(key, 'a')]);
+      expect(await cache.findOrClaim(key, 'b', 60_000)).toEqual({ lease: 'unasked', value: Buffer.from('value') });
+      expect(await cache.claim(key, 'c', 60_000)).toEqual({ lease: 'ours', value: Buffer.from('value') });
+    });
+
     it('stops twice, and before it was connected', async () => {
       const { cache } = await start();
       await cache.stop();

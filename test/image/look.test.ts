@@ -155,7 +155,14 @@ describe('a look', () => {
     const other = open({ cache, version: 'vision-tiny 2.0.0' });
     other.origin.put(URL_A, jpeg);
     expect(await other.images.look({ url: URL_A }, signal)).toMatchObject({ status: 'used', cache: 'miss' });
-    const foreign = open({ cache: { ...memoryCache(), getMany: async (keys) => keys.map(() => Buffer.from('OK')) } });
+    const value = Buffer.from('OK');
+    const foreign = open({
+      cache: {
+        ...memoryCache(),
+        getMany: async (keys) => keys.map(() => value),
+        findOrClaim: async () => ({ lease: 'unasked', value }),
+      },
+    });
     foreign.origin.put(URL_A, jpeg);
     expect(await foreign.images.look({ url: URL_A }, signal)).toMatchObject({ status: 'used', cache: 'miss' });
     expect(foreign.events).toContainEqual({ type: 'image_cache', result: 'corrupt' });

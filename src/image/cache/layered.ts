@@ -40,6 +40,13 @@ export function layeredCache(front: Cache, back: Cache): Cache {
       keep(key, claim.value);
       return claim;
     },
+    async findOrClaim(key, token, ms) {
+      const [known = null] = await front.getMany([key]);
+      if (known !== null) return { lease: 'unasked', value: known };
+      const found = await back.findOrClaim(key, token, ms);
+      keep(key, found.value);
+      return found;
+    },
     release: (key, token) => back.release(key, token),
     async stop() {
       await Promise.all([front.stop(), back.stop()]);

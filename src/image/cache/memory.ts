@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../clock.js';
-import type { Cache } from '../port.js';
+import type { Cache, Claim } from '../port.js';
 import { copyOf } from './copy.js';
 
 export interface MemoryCacheOptions {
@@ -29,28 +29,35 @@ export function memoryCache(options: MemoryCacheOptions = {}): Cache {
       leases.delete(key);
     }
   };
+  // Copies both ways: what a caller does with its buffer is no concern of the next one.
+  const copied = (key: string) => {
+    const value = entries.get(key);
+    return value ? copyOf(value) : null;
+  };
+  const claim = (key: string, token: string, ms: number): Claim => {
+    sweep();
+    const holder = leases.get(key);
+    const free = holder === undefined || holder.token === token || holder.ends <= clock.now();
+    if (free) {
+      leases.delete(key);
+      leases.set(key, { token, ends: clock.now() + ms });
+    }
+    return { lease: free ? 'ours' : 'theirs', value: copied(key) };
+  };
   return {
     async connect() {},
-    // Copies both ways: what a caller does with its buffer is no concern of the next one.
     async getMany(keys) {
-      return keys.map((key) => {
-        const value = entries.get(key);
-        return value ? copyOf(value) : null;
-      });
+      return keys.map(copied);
     },
     async set(key, value, ttlSeconds) {
       entries.set(key, copyOf(value), { ttl: ttlSeconds * 1000 });
     },
     async claim(key, token, ms) {
-      sweep();
-      const holder = leases.get(key);
-      const free = holder === undefined || holder.token === token || holder.ends <= clock.now();
-      if (free) {
-        leases.delete(key);
-        leases.set(key, { token, ends: clock.now() + ms });
-      }
-      const value = entries.get(key);
-      return { lease: free ? 'ours' : 'theirs', value: value ? copyOf(value) : null };
+      return claim(key, token, ms);
+    },
+    async findOrClaim(key, token, ms) {
+      const value = copied(key);
+      return value ? { lease: 'unasked', value } : claim(key, token, ms);
     },
     async release(key, token) {
       if (leases.get(key)?.token === token) leases.delete(key);

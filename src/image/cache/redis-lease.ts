@@ -23,6 +23,12 @@ local value = redis.pcall('GET', KEYS[2])
 if type(value) ~= 'string' then value = false end
 return {ours, value}`;
 
+/** The value, or {@link CLAIM} where there is none. Reading comes first, so that what refuses writes still answers with what it has. */
+export const FIND_OR_CLAIM = `
+local found = redis.pcall('GET', KEYS[2])
+if type(found) == 'string' then return {2, found} end
+${CLAIM}`;
+
 /** Only who holds the lease gives it back: after a stall it may be somebody else's. KEYS: lease. ARGV: token. */
 export const RELEASE = `
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end

@@ -6,7 +6,7 @@ import type { Cache, Claim } from '../port.js';
 import { copyOf } from './copy.js';
 import { type RedisClientOptions, redisClient } from './redis-client.js';
 import { reasonOf, redisHealth, type Work } from './redis-health.js';
-import { CLAIM, leaseKey, RELEASE } from './redis-lease.js';
+import { CLAIM, FIND_OR_CLAIM, leaseKey, RELEASE } from './redis-lease.js';
 import { parseRedisUrl } from './redis-url.js';
 
 export interface RedisCacheOptions extends Omit<RedisClientOptions, 'clock'> {
@@ -44,8 +44,8 @@ export function redisCache(options: RedisCacheOptions): Cache {
   const commandTimeoutMs = options.commandTimeoutMs ?? 50;
   const readyTimeoutMs = options.readyTimeoutMs ?? 2_000;
   const timeouts = new Map<string, number>();
-  const queues: Record<'write' | 'lease', Request[]> = { write: [], lease: [] };
-  let flushing: Promise<void> | null = null;
+  const [claims, writes, releases]: [Request[], Request[], Request[]] = [[], [], []];
+  const underWay = new Set<Promise<void>>();
   let lastError = '';
   let started = false;
   let stopped = false;
@@ -125,19 +125,30 @@ export function redisCache(options: RedisCacheOptions): Cache {
    * Everything that one callback of the event loop asks for, with all that is settled in its wake, goes out in one pipeline
    * for each node and kind of work. A tick comes right after that; an immediate would stand behind other sockets first.
    */
-  function enqueue(work: 'write' | 'lease', request: Request): void {
-    queues[work].push(request);
-    flushing ??= new Promise((resolve) => process.nextTick(() => void flush().then(resolve)));
+  function ask(request: Request): void {
+    if (claims.push(request) === 1) process.nextTick(() => flush('lease', claims));
   }
 
-  async function flush(): Promise<void> {
-    const { write, lease } = queues;
-    [queues.write, queues.lease] = [[], []];
-    flushing = null;
-    await Promise.all([
-      ...trips(write, ({ key }) => key).map(([node, requests]) => send('write', node, requests)),
-      ...trips(lease, ({ key }) => key).map(([node, requests]) => send('lease', node, requests)),
-    ]);
+  /**
+   * What no tweet waits for stands behind what tweets ask for next. Values go first: who finds a lease given back finds the
+   * value too.
+   */
+  function tell(queue: Request[], request: Request): void {
+    queue.push(request);
+    if (writes.length + releases.length === 1) setImmediate(flushAll);
+  }
+
+  function flushAll(): void {
+    flush('lease', claims);
+    flush('write', writes);
+    flush('lease', releases);
+  }
+
+  function flush(work: 'write' | 'lease', queue: Request[]): void {
+    for (const [node, requests] of trips(queue.splice(0), ({ key }) => key)) {
+      const sent = send(work, node, requests).finally(() => underWay.delete(sent));
+      underWay.add(sent);
+    }
   }
 
   /** In groups of one node, none too large for the deadline. */
@@ -169,6 +180,33 @@ export function redisCache(options: RedisCacheOptions): Cache {
     await within(clock, commandTimeoutMs, answers([{ add }]));
   }
 
+  async function getMany(keys: readonly string[]): Promise<(Buffer | null)[]> {
+    const found: (Buffer | null)[] = keys.map(() => null);
+    const places = trips([...keys.keys()], (index) => keys[index] as string);
+    await Promise.all(
+      places.map(async ([node, part]) => {
+        const values = await read(
+          node,
+          part.map((index) => keys[index] as string),
+        );
+        part.forEach((index, at) => {
+          found[index] = values[at] ?? null;
+        });
+      }),
+    );
+    return found;
+  }
+
+  function claim(script: string, key: string, token: string, ms: number): Promise<Claim> {
+    return new Promise((resolve) => {
+      ask({
+        key,
+        add: (pipeline) => pipeline.callBuffer('EVAL', script, 2, leaseKey(key), key, token, ms),
+        done: (reply) => resolve(claimOf(reply)),
+      });
+    });
+  }
+
   return {
     async connect() {
       try {
@@ -183,44 +221,31 @@ export function redisCache(options: RedisCacheOptions): Cache {
         throw new MnerError('cache_unreachable', `Cannot use Redis at ${placeOf(options.url)}: ${why}.`);
       }
     },
-    async getMany(keys) {
-      const found: (Buffer | null)[] = keys.map(() => null);
-      const places = trips([...keys.keys()], (index) => keys[index] as string);
-      await Promise.all(
-        places.map(async ([node, part]) => {
-          const values = await read(
-            node,
-            part.map((index) => keys[index] as string),
-          );
-          part.forEach((index, at) => {
-            found[index] = values[at] ?? null;
-          });
-        }),
-      );
-      return found;
-    },
+    getMany,
     set(key, value, ttlSeconds) {
       const ttlMs = Math.max(1, Math.round(ttlSeconds * 1000));
       return new Promise((resolve) => {
-        enqueue('write', {
+        tell(writes, {
           key,
           add: (pipeline) => pipeline.set(key, value, 'PX', ttlMs),
           done: () => resolve(),
         });
       });
     },
-    claim(key, token, ms) {
-      return new Promise((resolve) => {
-        enqueue('lease', {
-          key,
-          add: (pipeline) => pipeline.callBuffer('EVAL', CLAIM, 2, leaseKey(key), key, token, ms),
-          done: (reply) => resolve(claimOf(reply)),
-        });
-      });
+    claim: (key, token, ms) => claim(CLAIM, key, token, ms),
+    async findOrClaim(key, token, ms) {
+      const noLeases = () => health.refuses('lease', client.nodeOf(key));
+      if (!noLeases()) {
+        const answer = await claim(FIND_OR_CLAIM, key, token, ms);
+        if (answer.lease !== 'unknown' || !noLeases()) return answer;
+      }
+      // A user without the right to run scripts may well read.
+      const [value = null] = await getMany([key]);
+      return { lease: value ? 'unasked' : 'unknown', value };
     },
     release(key, token) {
       return new Promise((resolve) => {
-        enqueue('lease', {
+        tell(releases, {
           key,
           add: (pipeline) => pipeline.call('EVAL', RELEASE, 1, leaseKey(key), token),
           done: () => resolve(),
@@ -228,7 +253,8 @@ export function redisCache(options: RedisCacheOptions): Cache {
       });
     },
     async stop() {
-      await flushing;
+      flushAll();
+      await Promise.all(underWay);
       stopped = true;
       health.stop();
       client.disconnect();
@@ -236,9 +262,12 @@ export function redisCache(options: RedisCacheOptions): Cache {
   };
 }
 
+/** By the number that a script answers with. */
+const LEASES = ['theirs', 'ours', 'unasked'] as const;
+
 function claimOf(reply: unknown): Claim {
   if (!Array.isArray(reply)) return { lease: 'unknown', value: null };
-  return { lease: reply[0] === 1 ? 'ours' : 'theirs', value: own(reply[1]) };
+  return { lease: LEASES[Number(reply[0])] ?? 'unknown', value: own(reply[1]) };
 }
 
 function own(value: unknown): Buffer | null {

@@ -21,16 +21,26 @@ export const LIFETIMES: Lifetimes = {
 
 /** The cache in terms of pictures. */
 export interface PictureStore {
-  /** Null where nothing is known. All that one callback of the event loop asks for goes out as one lookup. */
-  recall(key: string): Promise<Remembered | null>;
+  /**
+   * What is known of a picture. All that one callback of the event loop asks for goes out as one lookup. A picture that is
+   * alone in its lookup is asked for together with the lease for `ms` milliseconds: with company a second round trip, for
+   * those that are new, is shared, and looking up stays as cheap as it can be.
+   */
+  recall(key: string, token: string, ms: number): Promise<Answer>;
   /**
    * Resolves when the cache has it, or has given up.
    * @param retryMs after which another answer is likely; it shortens the entry's lifetime @default the lifetime of its kind
    */
   remember(key: string, entry: Remembered, retryMs?: number): Promise<void>;
   /** Asks for the lease on a picture, as `Cache.claim` does; the entry is null where it is none. Counted nowhere. */
-  claim(key: string, token: string, ms: number): Promise<{ lease: Claim['lease']; entry: Remembered | null }>;
+  claim(key: string, token: string, ms: number): Promise<Answer>;
   release(key: string, token: string): Promise<void>;
+}
+
+/** An entry, null where nothing is known; and the lease, which may be `unasked` with and without one. */
+export interface Answer {
+  readonly lease: Claim['lease'];
+  readonly entry: Remembered | null;
 }
 
 export interface PictureStoreParts {
@@ -43,21 +53,34 @@ export interface PictureStoreParts {
   readonly random?: () => number;
 }
 
+interface Question {
+  readonly key: string;
+  readonly token: string;
+  readonly ms: number;
+  readonly answer: (answer: Answer) => void;
+}
+
 /** Share of a lifetime that is left to chance, so that what was written together does not expire together. */
 const JITTER = 0.1;
 
 export function createPictureStore(parts: PictureStoreParts): PictureStore {
   const { cache, codec, lifetimes, clock, emit, random = Math.random } = parts;
-  let asked: { key: string; answer: (entry: Remembered | null) => void }[] = [];
+  let asked: Question[] = [];
 
   async function ask(): Promise<void> {
     const batch = asked;
     asked = [];
     const start = clock.now();
-    const values = await cache.getMany(batch.map(({ key }) => key));
-    batch.forEach(({ answer }, index) => {
-      answer(read(values[index] ?? null));
-    });
+    const [only] = batch;
+    if (only && batch.length === 1) {
+      const { lease, value } = await cache.findOrClaim(only.key, only.token, only.ms);
+      only.answer({ lease, entry: read(value) });
+    } else {
+      const values = await cache.getMany(batch.map(({ key }) => key));
+      batch.forEach(({ answer }, index) => {
+        answer({ lease: 'unasked', entry: read(values[index] ?? null) });
+      });
+    }
     emit({ type: 'stage', stage: 'cache_get', seconds: (clock.now() - start) / 1000 });
   }
 
@@ -69,10 +92,10 @@ export function createPictureStore(parts: PictureStoreParts): PictureStore {
   }
 
   return {
-    recall(key) {
+    recall(key, token, ms) {
       return new Promise((answer) => {
         // A tick comes once all promises are settled that this callback has kept: by then every tweet of a batch has asked.
-        if (asked.push({ key, answer }) === 1) process.nextTick(() => void ask());
+        if (asked.push({ key, token, ms, answer }) === 1) process.nextTick(() => void ask());
       });
     },
     remember(key, entry, retryMs = Number.POSITIVE_INFINITY) {

@@ -10,7 +10,9 @@ export type Turn =
   /** Another worker has done it meanwhile. */
   | { readonly kind: 'known'; readonly entry: Remembered }
   /** Nobody wants the picture any more. */
-  | { readonly kind: 'unwanted' };
+  | { readonly kind: 'unwanted' }
+  /** Nobody knows it, and there is no room for it. */
+  | { readonly kind: 'shed' };
 
 export interface TurnParts {
   readonly store: PictureStore;
@@ -24,20 +26,27 @@ const FIRST_WAIT_MS = 20;
 const LAST_WAIT_MS = 200;
 
 /**
- * Waits for the right to work on a picture, or for what another worker makes of it. If the holder dies, its lease ends
- * and the next one that asks has it: exactly one, since the store gives it to one.
+ * What is known of a picture, or else the right to work on it: waits for that, or for what another worker makes of it. If
+ * the holder dies, its lease ends and the next one that asks has it: exactly one, since the store gives it to one.
  *
  * @param wanted whether somebody still waits for the picture
+ * @param crowded whether there is no room for one more that is new; asked before anything is done for it
  */
 export async function takeTurn(
   { store, clock, leaseMs }: TurnParts,
   key: string,
   wanted: () => boolean,
+  crowded: () => boolean,
   signal: AbortSignal,
 ): Promise<Turn> {
   const token = randomUUID();
+  const first = await store.recall(key, token, leaseMs);
+  if (first.entry !== null) return { kind: 'known', entry: first.entry };
+  // One that came with its lease is shed by who has that lease to give back.
+  if (first.lease !== 'ours' && crowded()) return { kind: 'shed' };
+  let claimed = first.lease === 'unasked' ? await store.claim(key, token, leaseMs) : first;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 1.5, LAST_WAIT_MS)) {
-    const { lease, entry } = await store.claim(key, token, leaseMs);
+    const { lease, entry } = claimed;
     if (entry !== null) {
       // It was written between our lookup and our lease.
       if (lease === 'ours') await store.release(key, token);
@@ -48,6 +57,7 @@ export async function takeTurn(
     // Each between half and whole, so that a fleet does not ask as one.
     await delay(clock, waitMs * (0.5 + Math.random() / 2), signal);
     if (signal.aborted || !wanted()) return { kind: 'unwanted' };
+    claimed = await store.claim(key, token, leaseMs);
   }
 
   function hold(token: string): () => Promise<void> {

@@ -103,3 +103,15 @@ it('takes its leases behind, where the fleet sees them, and keeps in front what 
   await cache.release('a', 'us');
   expect(await back.claim('a', 'them', 1_000)).toMatchObject({ lease: 'ours' });
 });
+
+it('finds in front before it asks behind for a value or a lease', async () => {
+  const { front, back, cache } = layers();
+  await front.set('a', Buffer.from('front'), 60);
+  expect(await cache.findOrClaim('a', 'us', 1_000)).toEqual({ lease: 'unasked', value: Buffer.from('front') });
+  await back.set('b', Buffer.from('behind'), 600);
+  expect(await cache.findOrClaim('b', 'us', 1_000)).toEqual({ lease: 'unasked', value: Buffer.from('behind') });
+  expect(await front.getMany(['b'])).toEqual([Buffer.from('behind')]);
+  expect(await cache.findOrClaim('c', 'us', 1_000)).toEqual({ lease: 'ours', value: null });
+  for (const key of ['a', 'b']) expect(await back.claim(key, 'them', 1_000)).toMatchObject({ lease: 'ours' });
+  expect(await back.claim('c', 'them', 1_000)).toMatchObject({ lease: 'theirs' });
+});

@@ -47,6 +47,8 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     expect(why()).toEqual({ work: 'write', why: 'OOM' });
     expect(await cache.claim(lost, 'a', 60_000)).toEqual({ lease: 'unknown', value: null });
     expect(await cache.getMany([kept, lost])).toEqual([VALUE, null]);
+    expect(await cache.findOrClaim(kept, 'a', 60_000)).toEqual({ lease: 'unasked', value: VALUE });
+    expect(await cache.findOrClaim(lost, 'a', 60_000)).toEqual({ lease: 'unknown', value: null });
     // No round trips any more: a thousand writes cost nothing.
     const before = Number(/cmdstat_set:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1]);
     await Promise.all(Array.from({ length: 1_000 }, () => cache.set(key(), VALUE, 60)));
@@ -79,6 +81,10 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     await down;
     expect(why()).toEqual({ work: 'write', why: 'READONLY' });
     expect(await cache.getMany([kept])).toEqual([VALUE]);
+    // Its leases were not refused yet: the first to be asks and is answered with what there is.
+    expect(await cache.findOrClaim(kept, 'a', 60_000)).toEqual({ lease: 'unasked', value: VALUE });
+    expect(await cache.findOrClaim(key(), 'a', 60_000)).toEqual({ lease: 'unknown', value: null });
+    expect(await cache.findOrClaim(kept, 'a', 60_000)).toEqual({ lease: 'unasked', value: VALUE });
     const up = degraded(false);
     await admin.replicaof('NO', 'ONE');
     await up;
@@ -95,10 +101,17 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     await admin.call('ACL', 'SETUSER', 'plain', 'on', '>secret', ...LEAST_RIGHTS, '-eval');
     const { cache, why, states } = await open(server, `redis://plain:secret@127.0.0.1:${server.port}`);
     const one = key();
-    expect(await cache.claim(one, 'a', 60_000)).toEqual({ lease: 'unknown', value: null });
-    expect(why()).toEqual({ work: 'lease', why: 'NOPERM' });
     await cache.set(one, VALUE, 60);
-    expect(await cache.getMany([one])).toEqual([VALUE]);
+    // Refused now, and left alone the second time: what can be read is found both times.
+    for (const again of [false, true]) {
+      expect(await cache.findOrClaim(one, 'a', 60_000), String(again)).toEqual({ lease: 'unasked', value: VALUE });
+    }
+    expect(why()).toEqual({ work: 'lease', why: 'NOPERM' });
+    const two = key();
+    expect(await cache.findOrClaim(two, 'a', 60_000)).toEqual({ lease: 'unknown', value: null });
+    expect(await cache.claim(two, 'a', 60_000)).toEqual({ lease: 'unknown', value: null });
+    await cache.set(two, VALUE, 60);
+    expect(await cache.getMany([two])).toEqual([VALUE]);
     expect(states()).toEqual([true]);
   });
 
@@ -162,6 +175,7 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     expect(await cache.getMany([list])).toEqual([null]);
     expect(await cache.claim(list, 'a', 60_000)).toEqual({ lease: 'ours', value: null });
     expect(await cache.claim(lease, 'a', 60_000)).toEqual({ lease: 'ours', value: null });
+    expect(await cache.findOrClaim(list, 'b', 60_000)).toEqual({ lease: 'theirs', value: null });
     await cache.set(list, VALUE, 60);
     expect(await cache.getMany([list])).toEqual([VALUE]);
     expect(states()).toEqual([]);

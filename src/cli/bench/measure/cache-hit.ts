@@ -29,8 +29,8 @@ export async function cacheHit(lab: Lab): Promise<Measured> {
     await Promise.all(keys.map((key) => store.remember(key, entry)));
     say(`  ${KEYS} values of ${codec.encode(entry).length} bytes`);
     const lookUp = async () => {
-      const found = await Promise.all(keys.map((key) => store.recall(key)));
-      if (found.some((one) => one?.status !== 'used')) throw new MnerError('internal', 'Redis lost a value.');
+      const found = await Promise.all(keys.map((key) => store.recall(key, 'bench', 1_000)));
+      if (found.some(({ entry }) => entry?.status !== 'used')) throw new MnerError('internal', 'Redis lost a value.');
     };
     const samples: number[] = [];
     // One window more than asked for: the first warms up.
