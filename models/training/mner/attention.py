@@ -67,3 +67,19 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor, mask: Tensor, bias: Tensor | None = None) -> Tensor:
         return self.norm(x + self.read(x, y, mask, bias))
+
+
+class AttentionLayer(nn.Module):
+    """A whole layer of a Transformer: x [B,Q,d] looks at y [B,K,d], then thinks for itself. With y = x it is self-attention."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = CrossAttention(width, heads, dropout)
+        self.up = nn.Linear(width, 2 * width)
+        self.down = nn.Linear(2 * width, width)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = ByteDropout(dropout)
+
+    def forward(self, x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+        x = self.attention(x, y, mask)
+        return self.norm(x + self.dropout(self.down(F.gelu(self.up(x)))))

@@ -6,6 +6,8 @@ A row of a batch names its head, so tweets of both mention conventions train sid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -15,15 +17,15 @@ FORBIDDEN = -10000.0
 
 
 class Crf(nn.Module):
-    def __init__(self, heads: int) -> None:
+    def __init__(self, heads: int, labels: Sequence[str] = LABELS) -> None:
         super().__init__()
-        n = len(LABELS)
+        n = len(labels)
         self.transitions_free = nn.Parameter(torch.randn(heads, n, n) * 0.02)  # [head, before, after]
         self.start_free = nn.Parameter(torch.zeros(heads, n))
         self.end = nn.Parameter(torch.zeros(heads, n))
-        allowed = torch.tensor([[may_follow(a, b) for b in LABELS] for a in LABELS])
+        allowed = torch.tensor([[may_follow(a, b) for b in labels] for a in labels])
         self.register_buffer("allowed", allowed, persistent=False)
-        self.register_buffer("may_start", torch.tensor([may_follow("", b) for b in LABELS]), persistent=False)
+        self.register_buffer("may_start", torch.tensor([may_follow("", b) for b in labels]), persistent=False)
 
     @property
     def transitions(self) -> Tensor:
@@ -56,6 +58,17 @@ class Crf(nn.Module):
         expected = (labels * emissions).sum((1, 2)) + (pairs * transitions).sum((1, 2))
         expected = expected + (labels[:, 0] * start).sum(1) + (labels[row, mask.sum(1) - 1] * end).sum(1)
         return log_partition(emissions, mask, transitions, start, end) - expected
+
+    def both_ways(self, emissions: Tensor, mask: Tensor, head: Tensor) -> Tensor:
+        """Forward plus backward scores, [B,T,n]: the logarithm of each label's probability at each word, up to a constant of the row."""
+        transitions, start, end = self.transitions[head], self.start[head], self.end[head]
+        forward, backward = [start + emissions[:, 0]], [end]
+        for t in range(1, emissions.shape[1]):
+            forward.append(torch.logsumexp(forward[-1].unsqueeze(2) + transitions, 1) + emissions[:, t])
+        for t in range(emissions.shape[1] - 1, 0, -1):
+            step = torch.logsumexp(transitions + (emissions[:, t] + backward[-1]).unsqueeze(1), 2)
+            backward.append(torch.where(mask[:, t : t + 1], step, end))
+        return torch.stack(forward, 1) + torch.stack(backward[::-1], 1)
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor, head: Tensor) -> list[list[int]]:

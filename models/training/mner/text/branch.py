@@ -77,12 +77,21 @@ class TextBranch(nn.Module):
         self.output = nn.Linear(c.state, c.heads * len(LABELS))
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, word_of: Tensor, first: Tensor, chars: Tensor, flags: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        word_of: Tensor,
+        first: Tensor,
+        chars: Tensor,
+        flags: Tensor,
+        beside: Tensor | None = None,
     ) -> TextStates:
+        """`beside` [B,L,width] is added to the input embeddings too: a family's own mark on some pieces."""
         features = self.dropout(self.features(chars, flags))
         extra = self.inject(features)
         extra = torch.cat([torch.zeros_like(extra[:, :1]), extra], 1)  # row 0: no word
-        hidden = self.encoder(input_ids, attention_mask, pick(extra, word_of), first)
+        added = pick(extra, word_of)
+        hidden = self.encoder(input_ids, attention_mask, added if beside is None else added + beside, first)
         words = torch.cat([self.dropout(hidden), features], 2)
         return TextStates(words, self.emit(words))
 
