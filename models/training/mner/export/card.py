@@ -7,13 +7,50 @@ from typing import Any
 from mner.labels import TYPES
 
 TITLES = {"twitter2015": "Twitter-2015 (convention `ignore`)", "twitter2017": "Twitter-2017 (convention `entity`)"}
-READINGS = {"none": "no picture", "own": "its own picture", "other": "another tweet's picture"}
+READINGS = {
+    "none": "no picture",
+    "own": "its own picture",
+    "other": "another tweet's picture",
+    "product": "its own picture, in the product's words",
+}
+
+#: What a family is, and where it learned about pictures.
+ABOUT = {
+    "ham": (
+        "with or without a picture. HamLearning-style",
+        "(Liu et al., AAAI 2024, arXiv 2305.08372; rebuilt from the paper's outline) over MiniLM-L6, int8 for CPUs.",
+        "**Visual stream bridged from machine captions; the benchmarks' pictures were never used.** The fusion learned from features that a bridge",
+        "derives from machine captions of the Twitter-2015/2017 pictures, and from real tweets and photos with features of the `vision` bundle.",
+        "Every score below that says “picture” was measured with bridged features too: what a real picture is worth was not measured.",
+    ),
+    "ita": (
+        "with or without words about their picture. ITA",
+        "(Wang et al., NAACL 2022, arXiv 2112.06482) over MiniLM-L6, int8 for CPUs.",
+        "**The picture is read as text; the benchmarks' pictures were never used.** “Its own picture” below means a machine caption of it (BLIP-2),",
+        "“in the product's words” means objects and tags that a bridge derives from that caption: what the worker sees in a real picture was",
+        "not measured.",
+    ),
+    "mcg": (
+        "with or without a picture. MCG",
+        "(arXiv 2210.14163, IP&M 2023, doi 10.1016/j.ipm.2023.103546) over MiniLM-L6, int8 for CPUs.",
+        "**Visual stream bridged from machine captions; the benchmarks' pictures were never used.** Every score below that says “picture” was",
+        "measured with bridged features: what a real picture is worth was not measured.",
+        "",
+    ),
+    "bga": (
+        "from the text alone. BGA-style",
+        "(Zhang et al., ACM MM 2023, arXiv 2308.02570; rebuilt from the paper's outline) over MiniLM-L6, int8 for CPUs.",
+        "**It imagines the picture from the text, and reads none.** What it imagines it learned from pictures that were bridged from machine",
+        "captions; the benchmarks' pictures were never used.",
+        "",
+    ),
+}
 
 
 def _rows(scores: dict[str, Any]) -> list[str]:
     lines = ["| valid split | read with | F1 lenient | F1 strict | " + " | ".join(TYPES) + " |", "|---|---|---|---|" + "---|" * len(TYPES)]
     for corpus, title in TITLES.items():
-        for kind, name in READINGS.items():
+        for kind, name in ((k, n) for k, n in READINGS.items() if k in scores[corpus]):
             lenient, strict = (scores[corpus][kind][mode] for mode in ("lenient", "strict"))
             types = " | ".join(f"{lenient['types'][t]['f1']:.1f} ({lenient['types'][t]['support']})" for t in TYPES)
             whole = f"{lenient['f1']:.2f} ({lenient['support']}) | {strict['f1']:.2f} ({strict['support']})"
@@ -21,18 +58,28 @@ def _rows(scores: dict[str, Any]) -> list[str]:
     return lines
 
 
-def card(name: str, scores: dict[str, Any], facts: list[str]) -> str:
+LIMITS = {
+    "ham": (
+        "`relevance` says whether a picture belongs to a text as captions do to pictures. It does not say that a name can be seen.",
+        "A tweet without a picture gets exactly what the text branch says.",
+    ),
+    "ita": ("Words about a picture are a stranger's claim: false ones may mislead it; the scores say by how much another tweet's did.",),
+    "mcg": ("It says nothing of whether a picture belongs to a text: `relevance` is null.",),
+    "bga": ("It says nothing of pictures: `relevance` is null, and pictures are not fetched for it.",),
+}
+
+
+def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham") -> str:
     """Markdown; `facts` are measured figures, one sentence each."""
+    about = ABOUT[family]
     return "\n".join(
         [
             f"# {name}",
             "",
-            "Finds people, places, organisations and other names (PER, LOC, ORG, MISC) in tweets, with or without a picture. HamLearning-style",
-            "(Liu et al., AAAI 2024, arXiv 2305.08372; rebuilt from the paper's outline) over MiniLM-L6, int8 for CPUs.",
+            f"Finds people, places, organisations and other names (PER, LOC, ORG, MISC) in tweets, {about[0]}",
+            about[1],
             "",
-            "**Visual stream bridged from machine captions; the benchmarks' pictures were never used.** The fusion learned from features that a bridge",
-            "derives from machine captions of the Twitter-2015/2017 pictures, and from real tweets and photos with features of the `vision` bundle.",
-            "Every score below that says “picture” was measured with bridged features too: what a real picture is worth was not measured.",
+            *(line for line in about[2:] if line),
             "",
             "## Scores",
             "",
@@ -47,8 +94,7 @@ def card(name: str, scores: dict[str, Any], facts: list[str]) -> str:
             "",
             "* English. The encoder is uncased; case comes from characters and flags, so tweets all in capitals or all in small letters are harder.",
             "* MISC is the weak type, as in every published system.",
-            "* `relevance` says whether a picture belongs to a text as captions do to pictures. It does not say that a name can be seen.",
-            "* A tweet without a picture gets exactly what the text branch says.",
+            *[f"* {limit}" for limit in LIMITS[family]],
             "* Probabilities are calibrated with one temperature for each convention, fitted on the validation split.",
             "",
             "## Origin and terms",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
@@ -18,16 +19,13 @@ INPUTS = (
     "image", "grid", "embedding", "boxes", "object_classes", "object_scores",
 )  # fmt: skip
 OUTPUTS = ("emissions", "relevance", "regions")
-DYNAMIC = {
-    "input_ids": {0: "batch", 1: "pieces"},
-    "attention_mask": {0: "batch", 1: "pieces"},
-    "word_of": {0: "batch", 1: "pieces"},
-    "first": {0: "batch", 1: "words"},
-    "chars": {0: "batch", 1: "words"},
-    "flags": {0: "batch", 1: "words"},
-    "emissions": {0: "batch", 1: "words"},
-    **{name: {0: "batch"} for name in (*INPUTS[6:], "relevance", "regions")},
-}
+OVER_PIECES = ("input_ids", "attention_mask", "token_type_ids", "word_of")
+OVER_WORDS = ("first", "chars", "flags", "neighbours", "neighbour_weights", "emissions")
+
+
+def dynamic_axes(names: Iterable[str]) -> dict[str, dict[int, str]]:
+    second = {name: "pieces" for name in OVER_PIECES} | {name: "words" for name in OVER_WORDS}
+    return {name: {0: "batch"} | ({1: second[name]} if name in second else {}) for name in names}
 
 
 def example_inputs(c: HamConfig, vocabulary: int, batch: int = 3, words: int = 5, pieces: int = 9) -> tuple[Tensor, ...]:
@@ -54,32 +52,38 @@ def example_inputs(c: HamConfig, vocabulary: int, batch: int = 3, words: int = 5
 
 
 def export_graph(model: nn.Module, c: HamConfig, vocabulary: int, path: Path) -> None:
-    """Trace the model in evaluation mode and write one self-contained graph."""
-    model = model.eval()
+    """`ham`'s graph, with every input and output of `INPUTS` and `OUTPUTS`."""
+    example = dict(zip(INPUTS, example_inputs(c, vocabulary), strict=True))
+    heads = model.text.config.heads  # type: ignore[union-attr]
+    shapes = {"emissions": ("batch", "words", heads, 9), "relevance": ("batch",), "regions": ("batch", c.cells + c.objects + 1)}
+    trace(model, example, shapes, path)
+
+
+def trace(model: nn.Module, example: dict[str, Tensor], outputs: dict[str, tuple[str | int, ...]], path: Path) -> None:
+    """Trace a model in evaluation mode over inputs in its own order, and write one self-contained graph with outputs of these shapes."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model,
-            example_inputs(c, vocabulary),
+            model.eval(),
+            tuple(example.values()),
             str(path),
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            dynamic_axes=DYNAMIC,
+            input_names=list(example),
+            output_names=list(outputs),
+            dynamic_axes=dynamic_axes([*example, *outputs]),
             opset_version=OPSET,
             custom_opsets={"com.microsoft": 1},
             dynamo=False,
         )
     graph = onnx.load(str(path))
     for value in graph.graph.output:  # the tracer names what it cannot see; the contract has its own names
-        for i, dim in enumerate(value.type.tensor_type.shape.dim):
-            wanted = {"emissions": ["batch", "words", None, None], "relevance": ["batch"], "regions": ["batch", None]}[value.name][i]
-            if wanted:
+        shape = value.type.tensor_type.shape
+        while len(shape.dim) < len(outputs[value.name]):
+            shape.dim.add()
+        for dim, wanted in zip(shape.dim, outputs[value.name], strict=True):
+            if isinstance(wanted, str):
                 dim.dim_param = wanted
-    heads = model.text.config.heads  # type: ignore[union-attr]
-    fixed = {"emissions": {2: heads, 3: 9}, "regions": {1: c.cells + c.objects + 1}}
-    for value in graph.graph.output:
-        for axis, size in fixed.get(value.name, {}).items():
-            value.type.tensor_type.shape.dim[axis].dim_value = size
+            else:
+                dim.dim_value = wanted
     onnx.save(graph, str(path))
     fold_constants(path)
 

@@ -83,15 +83,15 @@ class Generator(nn.Module):
         self.from_picture = AttentionLayer(c.width, c.heads, c.dropout)
 
     def summarise(self, words: Tensor, mask: Tensor) -> Tensor:
-        return self.from_words(self.summary.expand(len(words), -1, -1), words, mask)
+        return self.from_words(self.summary.expand(words.shape[0], -1, -1), words, mask)
 
     def imagine(self, summary: Tensor) -> Tensor:
         """Summary [B,K,d] of words → cells [B,R,d]"""
-        return self.to_picture(self.places.expand(len(summary), -1, -1), summary, torch.ones_like(summary[:, :, 0]))
+        return self.to_picture(self.places.expand(summary.shape[0], -1, -1), summary, torch.ones_like(summary[:, :, 0]))
 
     def describe(self, cells: Tensor, mask: Tensor) -> Tensor:
         """Cells → the summary that words about them would have"""
-        return self.from_picture(self.summary.expand(len(cells), -1, -1), cells, mask)
+        return self.from_picture(self.summary.expand(cells.shape[0], -1, -1), cells, mask)
 
 
 def reconstruction(made: Tensor, real: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class Bga(nn.Module):
         nn.init.zeros_(self.emit.bias)
 
     def imagine(self, states: Tensor, mask: Tensor) -> list[Imagined]:
-        words, cells = self.words(states), self.before.expand(len(states), -1, -1)
+        words, cells = self.words(states), self.before.expand(states.shape[0], -1, -1)
         out: list[Imagined] = []
         for layer in self.layers:
             out.append(layer.imagine(words, mask, cells))
