@@ -150,7 +150,7 @@ def run_train(args: argparse.Namespace) -> None:
     lessons, temperature = read_lessons(args.soft)
     valid = {c: encode(read_split(folder, c, "valid"), h, pieces) for h, c in enumerate(PRODUCT)}
     if args.init:
-        saved = torch.load(args.init, weights_only=False)
+        saved = torch.load(args.init, weights_only=False, map_location="cpu")
         config, state = cut_to_product(TextConfig.from_json(saved["config"]), saved["model"])
         model = Tagger(config)
         model.load_state_dict(state)

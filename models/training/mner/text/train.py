@@ -88,6 +88,7 @@ def main() -> None:
     add_machine_options(parser)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--init", type=Path, help="a checkpoint to start from, instead of MiniLM")
+    parser.add_argument("--encoder", type=Path, help="an encoder that mner.text.adapt made, instead of MiniLM's")
     parser.add_argument("--epochs", type=int, default=5, help="epochs over the product's two corpora")
     parser.add_argument("--warm-up-corpora", default="", help="corpora for one epoch ahead of them, with the product's own")
     parser.add_argument("--cut-links", action="store_true", help="read every second tweet without the link at its end")
@@ -114,9 +115,12 @@ def main() -> None:
     config = TextConfig(heads=len(HEADS) if extra else len(PRODUCT))
     model = Tagger(config)
     if args.init:
-        model.load_state_dict(torch.load(args.init, weights_only=False)["model"])
+        model.load_state_dict(torch.load(args.init, weights_only=False, map_location="cpu")["model"])
     else:
         model.branch.encoder.load_minilm(minilm)
+    if args.encoder:
+        adapted = torch.load(args.encoder, weights_only=False, map_location="cpu")["model"]
+        model.branch.encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in adapted.items() if k.startswith("encoder.")})
     model.branch.encoder.words.weight.requires_grad_(False)
     model.to(device)
     groups = parameter_groups(model, args.encoder_rate, args.head_rate, args.crf_rate, args.decay)
