@@ -35,7 +35,7 @@ export function sendError(response: ServerResponse, code: HttpErrorCode): void {
 }
 
 /** Ends the response with a whole body; does nothing when the client has gone or an answer was begun. */
-export function send(response: ServerResponse, status: number, contentType: string, body: string | Buffer): void {
+export function send(response: ServerResponse, status: number, contentType: string, body: string): void {
   if (response.headersSent || response.destroyed) return;
   response.statusCode = status;
   response.setHeader('content-type', contentType);

@@ -4,19 +4,19 @@ import type { Clock } from '../clock.js';
 const SHARE = 0.1;
 
 /**
- * The text for those who scrape, in bytes. Scrapes at the same time share one rendering, and a text that took 2 ms to render is given
+ * The text for those who scrape. Scrapes at the same time share one rendering, and a text that took 2 ms to render is given
  * to all who come within the next 20 ms: a thousand scrapes a second cost the event loop no more than a tenth, and a scrape that
  * comes alone always sees the present.
  */
-export function createScrapes(render: () => Promise<string>, clock: Clock): () => Promise<Buffer> {
-  let text: Promise<Buffer> | undefined;
+export function createScrapes(render: () => Promise<string>, clock: Clock): () => Promise<string> {
+  let text: Promise<string> | undefined;
   let freshUntil = Number.POSITIVE_INFINITY;
   return () => {
     if (text && clock.now() < freshUntil) return text;
     const began = clock.now();
     // As long as it is being rendered.
     freshUntil = Number.POSITIVE_INFINITY;
-    const rendering = render().then((rendered) => Buffer.from(rendered));
+    const rendering = render();
     text = rendering;
     rendering.then(
       () => {
