@@ -103,8 +103,8 @@ describe('a transaction that is interrupted, on three brokers', { timeout: 60_00
     expect(unknown).toBe(1);
     // Asked again while the transaction that was committed is being finished.
     expect(asked('InitProducerId')).toBeGreaterThan(before.ids);
-    expect(offsets).toBe(1);
-    seen(task, `connection cut: ${unknown} unknown, a producer made anew, the offset read ${offsets} time; ${text}`);
+    expect(offsets).toBeGreaterThan(0);
+    seen(task, `connection cut: ${unknown} unknown, a producer made anew, the offset read again; ${text}`);
   });
 
   it.runIf(LONG)(
