@@ -3,7 +3,7 @@ import { MnerError } from '../errors.js';
 import { runBisected } from '../inference/bisect.js';
 import type { InferenceHost, Tensors } from '../inference/port.js';
 import { type Emit, silent } from '../telemetry/events.js';
-import { floatToHalf, halfToFloat, isFiniteHalf } from './half.js';
+import { allFinite, floatToHalf, halfToFloat } from './half.js';
 import { type Box, bestObjects } from './objects.js';
 import type { Features } from './port.js';
 import type { VisionShape } from './vision-shape.js';
@@ -107,8 +107,7 @@ function featuresOf(outputs: Tensors, row: number, bundle: VisionShape): Feature
   const tags = halves(outputs, 'tags', row);
   const boxes = floats(outputs, 'boxes', row);
   const scores = floats(outputs, 'object_scores', row);
-  for (const part of [grid, embedding, tags]) if (!allFinite(part, isFiniteHalf)) return null;
-  for (const part of [boxes, scores]) if (!allFinite(part, Number.isFinite)) return null;
+  if (![grid, embedding, tags, boxes, scores].every(allFinite)) return null;
   return {
     // Copies of what is kept: the message that it came in is four times as large.
     grid: grid.slice(),
@@ -121,12 +120,6 @@ function featuresOf(outputs: Tensors, row: number, bundle: VisionShape): Feature
       box: box.map(rounded) as unknown as Box,
     })),
   };
-}
-
-/** By index: `every` makes an object of each of eight thousand numbers. */
-function allFinite(numbers: Float32Array | Uint16Array, test: (number: number) => boolean): boolean {
-  for (let i = 0; i < numbers.length; i++) if (!test(numbers[i] as number)) return false;
-  return true;
 }
 
 /** The best, best first; of equal ones the first comes first. A thousand are read for each picture, so nothing is sorted. */

@@ -1,8 +1,9 @@
 /**
- * The inference process: holds the ONNX sessions and answers its worker over Node's IPC channel. Started by
+ * The inference process: holds the ONNX sessions and answers its worker over the channel between them. Started by
  * `host-process.ts`, and by nothing else.
  */
 import { asMnerError, MnerError } from '../errors.js';
+import { openWorkerChannel, worker } from './channel.js';
 import { openSessions, type Sessions } from './sessions.js';
 import type { FromChild, ToChild } from './wire.js';
 
@@ -14,9 +15,10 @@ let tail: Promise<void> = Promise.resolve();
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 process.on('SIGHUP', () => {});
-process.on('message', (message: ToChild) => {
-  tail = tail.then(() => handle(message));
+worker.on('message', (message) => {
+  tail = tail.then(() => handle(message as ToChild));
 });
+const channel = openWorkerChannel();
 // The worker stopped us, or died, be it by kill -9.
 process.on('disconnect', () => {
   tail = tail.then(end);
@@ -49,7 +51,7 @@ async function handle(message: ToChild): Promise<void> {
 
 function send(message: FromChild): void {
   // A worker that is gone cannot be told; `disconnect` ends this process.
-  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+  channel.send(message);
 }
 
 /** Exits with no run under way and no session open: ONNX Runtime aborts the process otherwise. */
@@ -57,5 +59,6 @@ async function end(): Promise<void> {
   const open = sessions;
   sessions = null;
   await open?.release().catch(() => {});
+  await channel.flushed();
   process.exit(0);
 }

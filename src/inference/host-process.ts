@@ -1,8 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock, type Timer } from '../clock.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
+import { CHANNEL_FD, type Channel, openChannel } from './channel.js';
 import type { HostedModel, InferenceHost, Tensors } from './port.js';
 import { reportProvider, type SessionOptions, sessionSettings } from './settings.js';
 import type { FromChild, ToChild } from './wire.js';
@@ -59,6 +61,7 @@ export function createProcessHost({
 }: ProcessHostOptions): ProcessHost {
   let state: 'new' | 'starting' | 'ready' | 'waiting' | 'broken' | 'stopping' | 'stopped' = 'new';
   let child: ChildProcess | null = null;
+  let channel: Channel | null = null;
   let provider = '';
   /** Starts, or runs, that ended in death one after the other, with no answer between them. */
   let failures = 0;
@@ -96,12 +99,14 @@ export function createProcessHost({
   const spawn = () => {
     state = 'starting';
     const spawned = fork(program, [], {
-      serialization: 'advanced',
       execArgv: [],
       env: environment(),
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
     });
     child = spawned;
+    const heard = (message: unknown) => {
+      if (child === spawned) onMessage(message as FromChild);
+    };
     let words = '';
     let over = false;
     spawned.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -113,9 +118,9 @@ export function createProcessHost({
       // A child whose replacement already runs has nothing more to say.
       if (child === spawned) onDeath(how, words);
     };
-    spawned.on('message', (message: FromChild) => {
-      if (child === spawned) onMessage(message);
-    });
+    // There is none where the process did not even start.
+    const pipe = (spawned.stdio as (Duplex | null | undefined)[] | undefined)?.[CHANNEL_FD];
+    channel = pipe ? openChannel(pipe, { heard, broken: () => spawned.kill('SIGKILL') }) : null;
     spawned.on('error', (error) => died(error.message));
     spawned.on('exit', (code, signal) => died(signal ? `was ended by ${signal}` : `exited with code ${code}`));
     watch(startTimeoutMs, 'has been loading its models');
@@ -123,8 +128,8 @@ export function createProcessHost({
   };
 
   const post = (message: ToChild) => {
-    // A send that fails means that the process is gone; its `exit` sends everything again.
-    child?.send(message, () => {});
+    // One that does not get through means that the process is gone; its `exit` sends everything again.
+    channel?.send(message);
   };
 
   const onMessage = (message: FromChild) => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { floatToHalf, halfToFloat, isFiniteHalf } from '#mner/image/half.js';
+import { allFinite, floatToHalf, halfToFloat } from '#mner/image/half.js';
 
 it('knows the values of the standard', () => {
   const known: [number, number][] = [
@@ -25,7 +25,7 @@ it('knows the values of the standard', () => {
 it('gives every float16 back', () => {
   const lost: number[] = [];
   for (let half = 0; half < 0x10000; half += 1) {
-    if (isFiniteHalf(half) && floatToHalf(halfToFloat(half)) !== half) lost.push(half);
+    if (allFinite(Uint16Array.of(half)) && floatToHalf(halfToFloat(half)) !== half) lost.push(half);
   }
   expect(lost).toEqual([]);
 });
@@ -43,13 +43,9 @@ it('rounds to the nearest, ties to even', () => {
 });
 
 it('tells numbers from what is none', () => {
-  expect([0, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00, 0xffff].map(isFiniteHalf)).toEqual([
-    true,
-    true,
-    true,
-    false,
-    false,
-    false,
-    false,
-  ]);
+  const halves = [0, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00, 0xffff];
+  expect(halves.map((half) => allFinite(Uint16Array.of(1, half, 2)))).toEqual(halves.map((_, at) => at < 3));
+  const floats = [0, -3.4e38, 1e-45, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
+  expect(floats.map((one) => allFinite(Float32Array.of(1, one, 2).subarray(1)))).toEqual(floats.map((_, at) => at < 3));
+  expect(allFinite(new Float32Array(0))).toBe(true);
 });

@@ -128,7 +128,8 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
       if (size > maxBytes) return tooLarge;
       chunks.push(chunk);
     }
-    return { status: 'ok', bytes: Buffer.concat(chunks, size) };
+    const [only] = chunks;
+    return { status: 'ok', bytes: only && chunks.length === 1 ? only : Buffer.concat(chunks, size) };
   }
 
   return {

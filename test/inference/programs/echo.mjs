@@ -1,10 +1,13 @@
 // An inference process for faults: answers with what it is asked, and dies, hangs or fails when the first value says so.
+import { openWorkerChannel, worker } from '#mner/inference/channel.js';
+
+const channel = openWorkerChannel();
 process.on('disconnect', () => process.exit(0));
-process.on('message', (message) => {
-  if (message.type === 'start') process.send({ type: 'ready', provider: 'cpu', refused: [] });
+worker.on('message', (message) => {
+  if (message.type === 'start') channel.send({ type: 'ready', provider: 'cpu', refused: [] });
   if (message.type === 'stop') process.exit(0);
   if (message.type !== 'run') return;
   const first = message.feeds.x.data[0];
   if (message.feeds.x.data.includes(13)) process.kill(process.pid, 'SIGKILL');
-  else if (first !== 99) process.send({ type: 'result', id: message.id, outputs: message.feeds });
+  else if (first !== 99) channel.send({ type: 'result', id: message.id, outputs: message.feeds });
 });
