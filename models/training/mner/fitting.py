@@ -6,6 +6,8 @@ off reads it and goes on, and since each epoch draws its chances from its own nu
 
 from __future__ import annotations
 
+import json
+import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -64,14 +66,25 @@ class Fitting:
     """A model in training: optimiser, linear warm-up and decay, moving average, history, and the file to go on from."""
 
     def __init__(
-        self, model: nn.Module, groups: list[dict[str, Any]], steps: int, out: Path, warm_up: float = 0.1, average: float = 0.995, clip: float = 5.0
+        self,
+        model: nn.Module,
+        groups: list[dict[str, Any]],
+        steps: int,
+        out: Path,
+        warm_up: float = 0.1,
+        average: float = 0.995,
+        clip: float = 5.0,
+        cosine: bool = False,
     ) -> None:
+        """`average` 0 keeps the weights of the last step instead. `cosine` is the other shape of decay."""
         self.model, self.out, self.clip = model, out, clip
         self.trained: list[Tensor] = [p for g in groups for p in g["params"]]
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         warm = max(1, round(warm_up * steps))
-        rate = lambda i: min((i + 1) / warm, max(0.02, (steps - i) / max(1, steps - warm)))  # noqa: E731
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
+        line = lambda i: max(0.02, (steps - i) / max(1, steps - warm))  # noqa: E731
+        wave = lambda i: 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps))) + 0.01  # noqa: E731
+        fall = wave if cosine else line
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda i: min((i + 1) / warm, fall(i)))
         self.average = Average(model, average)
         self.epoch = 0
         self.best = -1.0
@@ -99,6 +112,7 @@ class Fitting:
         self.best = max(self.best, mean)
         self.average.swap()
         self.history.append({"epoch": self.epoch, **found})
+        (self.out / "history.json").write_text(json.dumps(self.history, indent=1))
         self.epoch += 1
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
         rest = {"average": self.average.value, "average_steps": self.average.steps, "epoch": self.epoch, "best": self.best, "history": self.history}

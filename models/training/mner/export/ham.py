@@ -38,11 +38,11 @@ CALIBRATION = 256
 def load_ham(text: list[Path], fusion: Path) -> tuple[Ham, HamConfig, Any]:
     """The whole model out of a text checkpoint (or several, averaged) and a fusion checkpoint, and its CRF."""
     config, branch, crf = load_product(*text)
-    saved = torch.load(fusion, weights_only=False)
+    saved = torch.load(fusion, weights_only=False, map_location="cpu")
     c = HamConfig(**saved["config"])
     model = Ham(config, c)
     model.text.load_state_dict(branch.state_dict())
-    model.fusion.load_state_dict(saved["fusion"])
+    model.fusion.load_state_dict(saved["model"])
     return model.eval(), c, crf
 
 

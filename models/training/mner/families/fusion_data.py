@@ -6,7 +6,7 @@ labels (silver); Flickr8k captions with their real pictures and no labels, which
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 
@@ -60,6 +60,10 @@ class FusionBatch:
     meaning: Tensor  # [B,embedding_width]
     picture: Picture
     belongs: Tensor  # [B]
+
+    def to(self, device: torch.device) -> FusionBatch:
+        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self) if f.name != "picture"}
+        return FusionBatch(**moved, picture=Picture(*(x.to(device, non_blocking=True) for x in self.picture)))
 
 
 def product_rows(data: Path, corpus: str, head: int, split: str, pieces: Pieces) -> list[Encoded]:

@@ -36,6 +36,7 @@ class HamConfig:
     meaning: int = 384
     heads: int = 6
     iterations: int = 2
+    gate: bool = True
     dropout: float = 0.2
 
     def to_json(self) -> dict[str, Any]:
@@ -198,7 +199,7 @@ class HamFusion(nn.Module):
         self.streams = VisionStreams(c)
         self.relevance = Relevance(c)
         self.refine = Refinement(c)
-        self.iterations = c.iterations
+        self.iterations, self.gate = c.iterations, c.gate
         self.affinity = nn.Linear(c.width, c.width, bias=False)
         self.emit_gate = nn.Linear(4 * c.width, 3 * c.width)
         self.emit = nn.Linear(3 * c.width, heads * len(LABELS))
@@ -216,7 +217,7 @@ class HamFusion(nn.Module):
 
         regions, region_mask = self.streams(p)
         logit, region_logit = self.relevance(sentence, meaning, local, word_mask, regions, region_mask, p.embedding)
-        r = torch.sigmoid(logit) * p.image
+        r = torch.sigmoid(logit) * p.image if self.gate else p.image
         r_k = torch.sigmoid(region_logit) * region_mask
         weighted = regions * (r.unsqueeze(1) * r_k).unsqueeze(2)
 

@@ -64,7 +64,7 @@ def begin(family: str, text: list[Path], vectors: Path | None, settings: dict[st
 def groups_of(model: nn.Module, text: float, own: float, crf: float, decay: float) -> list[dict[str, Any]]:
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, p in model.named_parameters():
-        rate = text if name.startswith("text.") else crf if "crf." in name else own
+        rate = text if name.startswith("text.") else crf if name.startswith("crf.") else own
         if not rate:
             p.requires_grad_(False)
         if p.requires_grad:

@@ -14,6 +14,8 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,11 +26,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mner.crf import Crf
-from mner.dropout import seed_dropout
 from mner.families.cache import by_hash
 from mner.families.fusion_data import FusionBatch, Item, drop_streams, length_batches, make_batch, swapped
-from mner.families.ham import Fused, HamConfig, HamFusion
+from mner.families.ham import Fused, HamConfig, HamFusion, Picture
 from mner.families.pictures import PictureStore
+from mner.fitting import Fitting, add_machine_options, autocast, prepare_machine
 from mner.labels import LABELS
 from mner.score import score
 from mner.text.product import load_product
@@ -77,7 +79,7 @@ def run(fusion: HamFusion, words: nn.Embedding, batch: FusionBatch) -> Fused:
 
 
 def loss_of(fused: Fused, batch: FusionBatch, crf: Crf, price: float) -> tuple[Tensor, dict[str, float]]:
-    row = torch.arange(len(batch.head))
+    row = torch.arange(len(batch.head), device=batch.head.device)
     emissions = (batch.emissions + fused.correction)[row, :, batch.head]
     labelled = batch.weight > 0
     nll = fused.correction.new_zeros(())
@@ -100,10 +102,24 @@ def area_under_curve(positive: list[float], negative: list[float]) -> float:
     return round(float((rank[:n].sum() - n * (n + 1) / 2) / (n * m)), 4)
 
 
+def judge(fusion: HamFusion, words: nn.Embedding, valid: dict[str, list[Item]], crf: Crf, c: HamConfig) -> tuple[float, dict[str, Any]]:
+    """What an epoch is chosen by: F1 with the right picture first, then with a wrong one, then the gate."""
+    found = evaluate(fusion, words, valid, crf, c)
+    return sum(found[k]["own"] + 0.5 * found[k]["other"] + 5 * found[k]["auc"] for k in PRODUCT), found
+
+
 @torch.no_grad()
-def evaluate(fusion: HamFusion, words: nn.Embedding, valid: dict[str, list[Item]], crf: Crf, c: HamConfig) -> dict[str, dict[str, float]]:
-    """F1 (lenient, on the tweets that have a picture) without, with the own and with another's picture; AUC of r."""
+def evaluate(
+    fusion: HamFusion,
+    words: nn.Embedding,
+    valid: dict[str, list[Item]],
+    crf: Crf,
+    c: HamConfig,
+    change: Callable[[Picture], Picture] = lambda p: p,
+) -> dict[str, dict[str, float]]:
+    """F1 (lenient, on the tweets that have a picture) without, with the own and with another's picture; AUC of r. `change` is done to each picture."""
     fusion.eval()
+    device = words.weight.device
     out: dict[str, dict[str, float]] = {}
     for name, items in valid.items():
         random, pool = Random(9), {id(it.store): items for it in items}
@@ -115,9 +131,10 @@ def evaluate(fusion: HamFusion, words: nn.Embedding, valid: dict[str, list[Item]
             for kind in ("own", "other"):
                 pictures = [(it.store, it.image_id) for it in some] if kind == "own" else swapped(some, pool, random)
                 batch = make_batch(some, pictures, [1.0] * len(some), c, SILVER, None)
+                batch = replace(batch, picture=change(batch.picture)).to(device)
                 fused = run(fusion, words, batch)
                 r[kind] += fused.relevance.tolist()
-                row = torch.arange(len(some))
+                row = torch.arange(len(some), device=device)
                 for which, emissions in ((kind, batch.emissions + fused.correction), ("none", batch.emissions)):
                     if name in PRODUCT and (which != "none" or kind == "own"):
                         paths = crf.decode(emissions[row, :, batch.head], batch.word_mask, batch.head)
@@ -125,12 +142,12 @@ def evaluate(fusion: HamFusion, words: nn.Embedding, valid: dict[str, list[Item]
         out[name] = {"auc": area_under_curve(r["own"], r["other"]), "r_own": round(float(np.mean(r["own"])), 3), "r_other": round(float(np.mean(r["other"])), 3)}
         if name in PRODUCT:
             out[name] |= {which: score(gold, answers)["f1"] for which, answers in told.items()}
-    fusion.train()
     return out
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_machine_options(parser)
     parser.add_argument("--text", type=Path, nargs="+", required=True, help="checkpoints; several are averaged")
     parser.add_argument("--readings", type=Path, required=True, help="what mner.families.cache wrote for them")
     parser.add_argument("--bridged", type=Path, required=True)
@@ -143,17 +160,14 @@ def main() -> None:
     parser.add_argument("--price", type=float, default=0.01, help="of a squared correction")
     parser.add_argument("--stream-dropout", type=float, default=0.1)
     parser.add_argument("--limit", type=int, default=0, help="so many training tweets: for a dry run")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--iterations", type=int, default=HamConfig().iterations, help="of the refinement")
+    parser.add_argument("--no-gate", action="store_true", help="every picture counts in full: for an ablation")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    seed_dropout(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
+    device = prepare_machine(args)
 
     text, branch, crf = load_product(*args.text)
     crf.requires_grad_(False)
-    c = HamConfig()
+    c = HamConfig(iterations=args.iterations, gate=not args.no_gate)
     started = time.monotonic()
     train, valid = gather(args, crf)
     train = Random(args.seed).sample(train, args.limit) if args.limit else train
@@ -162,44 +176,35 @@ def main() -> None:
     for it in train:
         pool.setdefault(id(it.store), []).append(it)
 
-    fusion = HamFusion(text.state, text.encoder.width, text.heads, c)
+    fusion = HamFusion(text.state, text.encoder.width, text.heads, c).to(device)
+    crf.to(device)
     groups = [
-        {"params": [p for p in fusion.parameters() if p.ndim > 1], "weight_decay": args.decay},
-        {"params": [p for p in fusion.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in fusion.parameters() if p.ndim > 1], "lr": args.rate, "weight_decay": args.decay},
+        {"params": [p for p in fusion.parameters() if p.ndim <= 1], "lr": args.rate, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.98), fused=True)
     steps = args.epochs * math.ceil(len(train) / args.batch)
-    warm = steps // 15 + 1
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda i: min((i + 1) / warm, 0.5 * (1 + math.cos(math.pi * min(1.0, i / steps))) + 0.01)
-    )
-    words, best, history = branch.encoder.words.requires_grad_(False), -1.0, []
-    for epoch in range(args.epochs):
-        started, random, sums = time.monotonic(), Random(args.seed * 1000 + epoch), dict.fromkeys(("nll", "gate", "meaning"), 0.0)
+    fit = Fitting(fusion, groups, steps, args.out, warm_up=1 / 15, average=0.0, clip=2.0, cosine=True)
+    fit.resume()
+    words = branch.encoder.words.requires_grad_(False).to(device)
+    while fit.epoch < args.epochs:
+        started, random, sums = time.monotonic(), Random(args.seed * 1000 + fit.epoch), dict.fromkeys(("nll", "gate", "meaning"), 0.0)
+        fusion.train()
         chosen = length_batches(train, args.batch, random)
         for some in chosen:
             belongs = [float(random.random() < 0.5) for _ in some]
             other = swapped(some, pool, random)
             pictures = [(it.store, it.image_id) if own else o for it, own, o in zip(some, belongs, other, strict=True)]
             batch = make_batch(some, pictures, belongs, c, SILVER, random)
-            batch = FusionBatch(**{f: getattr(batch, f) for f in batch.__slots__} | {"picture": drop_streams(batch.picture, random, args.stream_dropout)})
-            loss, parts = loss_of(run(fusion, words, batch), batch, crf, args.price)
-            loss.backward()
-            nn.utils.clip_grad_norm_(fusion.parameters(), 2.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
+            batch = replace(batch, picture=drop_streams(batch.picture, random, args.stream_dropout)).to(device)
+            with autocast(device):
+                loss, parts = loss_of(run(fusion, words, batch), batch, crf, args.price)
+            fit.step(loss)
             for k, v in parts.items():
                 sums[k] += v / len(chosen)
-        found: dict[str, Any] = evaluate(fusion, words, valid, crf, c)
-        mean = sum(found[k]["own"] + 0.5 * found[k]["other"] + 5 * found[k]["auc"] for k in PRODUCT)
-        history.append({"epoch": epoch, "seconds": time.monotonic() - started, "train": sums, "valid": found})
-        (args.out / "history.json").write_text(json.dumps(history, indent=1))
-        if mean > best:
-            best = mean
-            torch.save({"config": c.to_json(), "fusion": fusion.state_dict(), "epoch": epoch, "valid": found}, args.out / "best.pt")
+        number, seconds = fit.epoch, time.monotonic() - started
+        found = fit.end_epoch(lambda: judge(fusion, words, valid, crf, c), {"config": c.to_json(), "args": vars(args)})
         shown = " ".join(f"{k}={v:.3f}" for k, v in sums.items())
-        print(f"epoch {epoch} {shown} {time.monotonic() - started:.0f}s {json.dumps(found)}", flush=True)
+        print(f"epoch {number} {shown} {seconds:.0f}s {json.dumps(found)}", flush=True)
 
 
 if __name__ == "__main__":

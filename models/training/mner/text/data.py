@@ -16,9 +16,9 @@ PLACEHOLDER_CAPTION = "a man is standing on a skateboard in the snow"
 CORPORA: dict[str, dict[str, str]] = {
     "twitter2015": {"train": "twitter2015/train.txt", "valid": "twitter2015/valid.txt"},
     "twitter2017": {"train": "twitter2017/train.txt", "valid": "twitter2017/valid.txt"},
-    "broad_twitter": {"train": "broad_twitter/train.conll"},
-    "wnut17": {"train": "wnut17/train.conll"},
-    "tweebank_ner": {"train": "tweebank_ner/train.bio"},
+    "broad_twitter": {"train": "broad_twitter/train.conll", "valid": "broad_twitter/dev.conll"},
+    "wnut17": {"train": "wnut17/train.conll", "valid": "wnut17/dev.conll"},
+    "tweebank_ner": {"train": "tweebank_ner/train.bio", "valid": "tweebank_ner/dev.bio"},
 }
 
 

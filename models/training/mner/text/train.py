@@ -89,8 +89,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--init", type=Path, help="a checkpoint to start from, instead of MiniLM")
     parser.add_argument("--encoder", type=Path, help="an encoder that mner.text.adapt made, instead of MiniLM's")
-    parser.add_argument("--epochs", type=int, default=5, help="epochs over the product's two corpora")
-    parser.add_argument("--warm-up-corpora", default="", help="corpora for one epoch ahead of them, with the product's own")
+    parser.add_argument("--corpora", default=",".join(PRODUCT), help="what to train for and to be judged on; others serve as a yardstick alone")
+    parser.add_argument("--epochs", type=int, default=5, help="epochs over these corpora")
+    parser.add_argument("--warm-up-corpora", default="", help="corpora for one epoch ahead of them, together with them")
     parser.add_argument("--cut-links", action="store_true", help="read every second tweet without the link at its end")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--encoder-rate", type=float, default=1e-4)
@@ -105,14 +106,15 @@ def main() -> None:
 
     folder, minilm = data_folder(args.data), minilm_folder()
     pieces = Pieces(minilm / "tokenizer.json")
+    wanted = args.corpora.split(",")
     extra = [c for c in args.warm_up_corpora.split(",") if c]
-    train = {c: variants(read_split(folder, c, "train"), HEADS.index(c), pieces) for c in [*PRODUCT, *extra]}
-    valid = {c: encode(read_split(folder, c, "valid"), HEADS.index(c), pieces) for c in PRODUCT}
-    own = [r for c in PRODUCT for r in train[c]]
+    train = {c: variants(read_split(folder, c, "train"), HEADS.index(c), pieces) for c in [*wanted, *extra]}
+    valid = {c: encode(read_split(folder, c, "valid"), HEADS.index(c), pieces) for c in wanted}
+    own = [r for c in wanted for r in train[c]]
     everything = own + [r for c in extra for r in train[c]]
     epochs = ([everything] if extra else []) + [own] * args.epochs
 
-    config = TextConfig(heads=len(HEADS) if extra else len(PRODUCT))
+    config = TextConfig(heads=len(PRODUCT) if {*wanted, *extra} <= set(PRODUCT) else len(HEADS))
     model = Tagger(config)
     if args.init:
         model.load_state_dict(torch.load(args.init, weights_only=False, map_location="cpu")["model"])
@@ -127,7 +129,7 @@ def main() -> None:
     steps = sum(math.ceil(len(e) / args.batch) for e in epochs)
     fit = Fitting(model, groups, steps, args.out, average=args.average)
     fit.resume()
-    print(f"{len(own)} tweets of the product's corpora, {len(everything)} in all, {steps} steps, from epoch {fit.epoch}", flush=True)
+    print(f"{len(own)} tweets of {args.corpora}, {len(everything)} in all, {steps} steps, from epoch {fit.epoch}", flush=True)
 
     done = 0
     while fit.epoch < len(epochs):
@@ -149,7 +151,7 @@ def main() -> None:
         mean, seconds = total / len(rows), time.monotonic() - started
         number = fit.epoch
         found = fit.end_epoch(lambda: judge(model, valid, pieces, device), {"config": config.to_json(), "args": vars(args)})
-        shown = " ".join(f"{c} {found[c]['lenient']['f1']:.2f}" for c in PRODUCT)
+        shown = " ".join(f"{c} {found[c]['lenient']['f1']:.2f}" for c in wanted)
         print(f"epoch {number} loss {mean:.3f} {seconds:.0f}s valid {shown}", flush=True)
 
 
