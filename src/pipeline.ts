@@ -63,6 +63,8 @@ export function createPipeline(parts: PipelineParts): Process {
     const { model: served, end } = roster.lease(tweet.id);
     try {
       const look = await served.images.look(usablePhoto(tweet), signal);
+      // Given up, not timed out: nobody may take that for what became of the picture.
+      signal.throwIfAborted();
       if (retry && FOR_NOW.has(look.status) && putsOff(source.topic) && mayRetry(source, retry))
         throw new MnerError('picture_unavailable', `The picture could not be had for now (${look.status}).`);
       // Its partition may go to somebody else while it waits; reading it then would hold up what is ours.

@@ -83,6 +83,11 @@ export interface Lane {
   recover(): void;
   /** Gives up the records that were not started; they are read again by the next owner. Returns the bytes that they held. */
   dropUnstarted(): number;
+  /**
+   * A started record comes back without an outcome, because a drain has let go of it. It is given up with all behind it, finished or not,
+   * since nothing behind a gap may be committed. Returns the bytes of those that are not in process.
+   */
+  abandon(offset: bigint): number;
   /** Returns the bytes of the records that are not in process; those in process hold theirs until they come back. */
   close(): number;
 }
@@ -113,6 +118,10 @@ export function createLane(topic: string, partition: number): Lane {
     if (!next) throw new MnerError('internal', `A lane that is ${state} cannot ${event}.`);
     state = next;
   };
+
+  /** Bytes of the records in process, from a place in the ledger on. */
+  const heldInProcess = (from: number): number =>
+    ledger.slice(from, started).reduce((sum, entry) => sum + (entry.outcome ? 0 : entry.bytes), 0);
 
   const forget = (entries: readonly Entry[]): number => {
     let freed = 0;
@@ -226,11 +235,23 @@ export function createLane(topic: string, partition: number): Lane {
       ledger = ledger.slice(0, started);
       return forget(dropped);
     },
+    abandon(offset) {
+      processing -= 1;
+      const entry = byOffset.get(offset);
+      // Closed meanwhile, or behind another one that came back so.
+      if (!entry) return 0;
+      const at = ledger.indexOf(entry);
+      const inProcess = heldInProcess(at);
+      // What is out is finished, and so before it.
+      const freed = forget(ledger.splice(at)) - inProcess;
+      started = Math.min(started, at);
+      ready = Math.min(ready, at);
+      return freed;
+    },
     close() {
       if (state === 'closed') return 0;
       move('close');
-      let freed = bytes;
-      for (const entry of ledger.slice(0, started)) if (!entry.outcome) freed -= entry.bytes;
+      const freed = bytes - heldInProcess(0);
       ledger = [];
       byOffset.clear();
       bytes = 0;

@@ -1,9 +1,10 @@
 import { type Clock, systemClock, type Timer } from '../clock.js';
-import { asMnerError, MnerError } from '../errors.js';
+import { asMnerError, type MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { createBackPressure } from './back-pressure.js';
 import { createCommits } from './commits.js';
 import type { Delivery } from './delivery.js';
+import { drainInTime } from './drain.js';
 import { createHalts } from './halts.js';
 import { createHeads } from './heads.js';
 import { heldBytes } from './lane.js';
@@ -59,7 +60,7 @@ export interface Lanes {
   start(): Promise<void>;
   /**
    * Reads no more; resolves when all that was begun is delivered and committed. Records that arrived and were not begun are
-   * left to the next owner.
+   * left to the next owner, and after half of the time those of whose inference nothing has begun.
    * @throws MnerError `drain_timed_out` after `deadlineMs`
    */
   drain(deadlineMs: number): Promise<void>;
@@ -160,7 +161,8 @@ export function createLanes(options: LanesOptions): Lanes {
    */
   const close = (): void => {
     joined = false;
-    epoch.abort();
+    epoch.ended.abort();
+    epoch.work.abort();
     epoch = newEpoch();
     commits.reset();
     const closing = open;
@@ -231,16 +233,24 @@ export function createLanes(options: LanesOptions): Lanes {
   };
 
   const work = async (held: OpenLane, record: InputRecord): Promise<void> => {
-    const { signal } = held.epoch;
+    const { lane, work: signal } = held;
     let valid = false;
     try {
       const trying = persist(() => process(record, signal), { clock, signal, budgetMs: retryBudgetMs });
-      const outcome = await trying.catch(givenUp);
-      valid = held.lane.finish(record.offset, outcome);
+      // What fails once nobody waits for it says nothing about the record.
+      const outcome = await trying.catch((error) => {
+        if (signal.aborted) throw error;
+        return givenUp(error);
+      });
+      valid = lane.finish(record.offset, outcome);
     } catch (error) {
-      if (held.lane.state !== 'closed') return fail(asMnerError(error));
+      if (lane.state !== 'closed') {
+        if (!signal.aborted) return fail(asMnerError(error));
+        pressure.release(lane.abandon(record.offset));
+        emptied();
+      }
     }
-    // Its lane was closed meanwhile: the memory is free only now.
+    // Its lane was closed meanwhile, or has given it up: the memory is free only now.
     if (!valid) return pressure.release(heldBytes(record));
     wake(held);
   };
@@ -311,14 +321,7 @@ export function createLanes(options: LanesOptions): Lanes {
       consumer.pause([...open.values()].map(({ handle }) => handle));
       for (const { lane } of open.values()) pressure.release(lane.dropUnstarted());
       for (const held of open.values()) heads.deliver(held);
-      let timer: Timer | undefined;
-      const late = new Promise<never>((_, reject) => {
-        timer = clock.after(deadlineMs, () => {
-          const message = `${inFlight()} records were still in flight after ${deadlineMs} ms of draining; the next worker does them again.`;
-          reject(new MnerError('drain_timed_out', message));
-        });
-      });
-      await Promise.race([drained(), late]).finally(() => timer?.cancel());
+      await drainInTime(drained(), { deadlineMs, inFlight, letGo: () => epoch.work.abort(), clock, emit });
     },
     async stop() {
       phase = 'stopped';

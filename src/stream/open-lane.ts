@@ -11,7 +11,8 @@ import type { TopicPartition } from './port.js';
 export interface OpenLane {
   readonly lane: Lane;
   readonly key: string;
-  readonly epoch: AbortController;
+  /** Aborts when nobody waits for its results any more: with the epoch, or when a drain lets go of what is not begun. */
+  readonly work: AbortSignal;
   /** As its delivery sees it. */
   readonly handle: DeliveringLane;
   /** Its records may come; false until its delivery has opened it. */
@@ -37,7 +38,7 @@ export interface OpenLane {
 /** @param spent told when the lane's writes have failed for longer than the retry budget allows */
 export function createOpenLane(
   of: TopicPartition,
-  epoch: AbortController,
+  epoch: Epoch,
   reading: boolean,
   emit: Emit,
   spent: (held: OpenLane, error: MnerError) => void,
@@ -51,7 +52,7 @@ export function createOpenLane(
   const handle = {
     topic,
     partition,
-    signal: epoch.signal,
+    signal: epoch.ended.signal,
     stumbled,
     recovered: () => lane.recover(),
     spent: (error: MnerError) => spent(held, error),
@@ -67,7 +68,7 @@ export function createOpenLane(
     ready: undefined,
     began: Number.NEGATIVE_INFINITY,
   };
-  const held: OpenLane = { lane, key: keyOf({ topic, partition }), epoch, handle, reading, ...idle };
+  const held: OpenLane = { lane, key: keyOf({ topic, partition }), work: epoch.work.signal, handle, reading, ...idle };
   return held;
 }
 
@@ -76,9 +77,17 @@ export function mayRead({ reading, stale, waiting, stalled }: OpenLane): boolean
   return reading && !stale && !waiting && !stalled;
 }
 
-/** Every record of the epoch listens to its end, which Node would take for a leak. */
-export function newEpoch(): AbortController {
-  const epoch = new AbortController();
-  setMaxListeners(0, epoch.signal);
+/** What all lanes of one assignment share. */
+export interface Epoch {
+  /** Aborts at the next assignment, or when there is none any more: nothing of this one counts any longer. */
+  readonly ended: AbortController;
+  /** Aborts with it, or earlier: {@link OpenLane.work}. */
+  readonly work: AbortController;
+}
+
+export function newEpoch(): Epoch {
+  const epoch = { ended: new AbortController(), work: new AbortController() };
+  // Every record of the epoch listens to them, which Node would take for a leak.
+  setMaxListeners(0, epoch.ended.signal, epoch.work.signal);
   return epoch;
 }

@@ -158,7 +158,7 @@ describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence
   });
 });
 
-describe.skipIf(NO_SERVERS)(`SIGTERM under load${NO_SERVERS}`, () => {
+describe.skipIf(NO_SERVERS)(`SIGTERM under load${NO_SERVERS}`, { timeout: 120_000 }, () => {
   const PARTITIONS = 3;
   /** More than a lane has in process at once, so that some are left to the next worker. */
   const TWEETS = PARTITIONS * 700;
@@ -179,6 +179,9 @@ describe.skipIf(NO_SERVERS)(`SIGTERM under load${NO_SERVERS}`, () => {
       MNER_IMAGE_ALLOW: origin.origin,
       MNER_IMAGE_BUDGET_MS: '100000',
       MNER_IMAGE_FETCH_TIMEOUT_MS: '60000',
+      // What waits for its picture is finished in the first half of a drain, however busy the machine is.
+      MNER_DRAIN_TIMEOUT_MS: '100000',
+      MNER_SESSION_TIMEOUT_MS: '110000',
     });
     workers.push(worker);
     return worker;

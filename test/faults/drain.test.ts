@@ -1,9 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { seen } from '../support/seen.js';
+import { childrenOf, commandOf } from '../cli/processes.js';
+import { LONG, seen } from '../support/seen.js';
+import { eventually, metric, tweet } from '../support/worker-stage.js';
 import { BOTH, secondsSince, stage } from './stage.js';
 import { TWEETS } from './tweets.js';
 
 const DRAIN_S = 5;
+
+/** No two texts alike, since what is the same is read once. */
+const DISTINCT = {
+  ...TWEETS,
+  record: (id: string) => ({ key: Buffer.from(id), value: Buffer.from(tweet(id, `Kobe ${id} in Oslo`)), headers: [] }),
+};
 
 describe('a real worker that is told to stop, on three brokers', { timeout: 90_000 }, () => {
   const on = stage(3);
@@ -29,6 +37,39 @@ describe('a real worker that is told to stop, on three brokers', { timeout: 90_0
       const { doubled, text } = await ledger.verify(delivery);
       expect(doubled).toBe(0);
       seen(task, `${delivery}: exit 0 after ${drained} s with ${left} left to the next; ${text}`);
+    },
+  );
+
+  it.runIf(LONG).for(BOTH)(
+    'fault 9: SIGTERM with far more begun than the model reads in time: exit 0, the rest is left to the next: %s',
+    async (delivery, { task }) => {
+      const { ledger, worker } = await on.play(delivery, { partitions: 4, ...DISTINCT });
+      const first = await worker({ MNER_DRAIN_TIMEOUT_MS: '20000', MNER_SESSION_TIMEOUT_MS: '30000' });
+      await ledger.feed(50);
+      await ledger.all();
+      // A model that stands still is the slowest there is, on any machine: it has one batch or two, and the rest waits before it.
+      const model = childrenOf(first.pid).filter((pid) => commandOf(pid).includes('host-child')) as [number];
+      process.kill(model[0], 'SIGSTOP');
+      await ledger.feed(300);
+      await eventually(async () => (await metric(first, 'mner_queued_tweets')) > 500);
+      const before = ledger.seen;
+      const told = performance.now();
+      const ended = first.stop('SIGTERM');
+      await eventually(() => first.log().includes('left to the next worker'));
+      process.kill(model[0], 'SIGCONT');
+      expect(await ended).toBe(0);
+      const drained = secondsSince(told);
+      await ledger.nothingCommittedUnprocessed();
+      const left = 4 * ledger.fed - ledger.seen;
+      expect(left).toBeGreaterThan(500);
+      await worker();
+      const { doubled, text } = await ledger.verify(delivery);
+      expect(doubled).toBe(0);
+      const finished = 4 * 350 - left - before;
+      seen(
+        task,
+        `${delivery}, a model that stands still: exit 0 after ${drained} of 20 s, ${finished} more done and ${left} left to the next; ${text}`,
+      );
     },
   );
 });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { MnerError } from '#mner/errors.js';
 import { createLanes } from '#mner/stream/lanes.js';
 import type { InputRecord } from '#mner/stream/port.js';
 import type { Event } from '#mner/telemetry/events.js';
@@ -223,6 +224,54 @@ describe('draining lanes', () => {
     await lanes.stop();
     await lanes.stop();
   });
+
+  it('let go of what has not begun when half of the time is over, and finish the rest', async () => {
+    const world = await setUp();
+    const { take, process } = desk();
+    put(world.broker, 0, 'a', 'b', 'c', 'd', 'e');
+    const { lanes, events, failures } = await startLanes(world, process);
+    const [a, b, c, d, e] = await take(5);
+    d?.answer(output(d.record));
+    const drained = lanes.drain(5000);
+    world.clock.advance(2499);
+    expect(a?.signal.aborted).toBe(false);
+    world.clock.advance(1);
+    expect(a?.signal.aborted).toBe(true);
+    // `a` and `b` are in a batch; `d` is done, but behind one that is not.
+    c?.refuse(new MnerError('inference_unavailable', 'Nobody waits for this row any more.'));
+    await settle();
+    b?.answer(output(b.record));
+    a?.answer(output(a.record));
+    await drained;
+    expect(written(world.broker, 'out')).toEqual(['out 0:0', 'out 0:1']);
+    expect([await committed(world.broker), failures]).toEqual([2n, []]);
+    // The memory of what is still in a batch is free only when it comes back.
+    expect(of(events, 'inflight').at(-1)?.bytes).toBeGreaterThan(0);
+    e?.answer(output(e.record));
+    await settle();
+    expect(of(events, 'inflight').at(-1)?.bytes).toBe(0);
+    await lanes.stop();
+    const next = await startLanes(world, async (record) => output(record));
+    await next.until(() => written(world.broker, 'out').length === 5);
+    expect(written(world.broker, 'out')).toEqual([0, 1, 2, 3, 4].map((at) => `out 0:${at}`));
+  });
+
+  it.each([{}, { retryBudgetMs: 1 }])(
+    'do not take what fails when they have let go of it for a fault of the record (%o)',
+    async (limits) => {
+      const world = await setUp({ limits });
+      put(world.broker, 0, 'a');
+      const { lanes, failures } = await startLanes(world, async (_, signal) => {
+        signal.throwIfAborted();
+        throw new MnerError('picture_unavailable');
+      });
+      const drained = lanes.drain(5000);
+      await settle();
+      world.clock.advance(2500);
+      await drained;
+      expect([failures, written(world.broker, 'dead'), await committed(world.broker)]).toEqual([[], [], null]);
+    },
+  );
 
   it('tell when the deadline passes', async () => {
     const world = await setUp();

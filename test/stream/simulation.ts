@@ -131,6 +131,9 @@ export async function simulate(
         failed: (error) => problems.push(`failed: ${error.message}`),
         limits: { laneRecords: () => 4, commitEveryRecords: 5, commitEveryMs: 100, publishRecords: 3 },
         clock,
+        emit(event) {
+          if (event.type === 'note' && event.message.includes('left to the next worker')) count('drains let go');
+        },
       }),
       get dead() {
         return self.dead;
@@ -169,7 +172,7 @@ export async function simulate(
         gone.wake();
       } else if (how < 0.8) {
         count('drained');
-        await gone.lanes.drain(1000).catch(() => {});
+        await gone.lanes.drain(between(random, 50, 500)).catch(() => {});
       } else count('stopped');
       await gone.lanes.stop();
     })();

@@ -20,7 +20,7 @@ export const deliveryFields = {
   drain_timeout_ms: z.int().min(0).max(HOUR_MS).default(20_000).register(about, {
     section: 'Delivery',
     description:
-      'Time to finish what is in flight at a shutdown. Too short, and the next worker does the rest again; too long, and a rolling update is slow.',
+      'Time to finish what is in flight at a shutdown; when half of it is over, what no batch has yet is left to the next worker. Too short, and the next worker does the rest again; too long, and a rolling update is slow.',
     value: 'ms',
     unit: 'ms',
   }),
