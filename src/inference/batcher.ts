@@ -1,4 +1,5 @@
 import { type Clock, systemClock, type Timer } from '../clock.js';
+import { type Deferred, deferred } from '../deferred.js';
 import { MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { type Batch, createBatchQueue, type Priority } from './batch-queue.js';
@@ -58,7 +59,7 @@ export function createBatcher<Item, Result>({
   const queue = createBatchQueue<Entry<Item, Result>>({ budget: tokenBudget, deadlineMs, maxPadding, patienceMs });
   let running = 0;
   let timer: Timer | null = null;
-  let stopping: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
+  let stopping: Deferred | null = null;
 
   /** Hands out every batch that may go now, and wakes up when the next one falls due. */
   const pump = () => {
@@ -117,11 +118,7 @@ export function createBatcher<Item, Result>({
     },
     stop() {
       if (!stopping) {
-        let resolve = () => {};
-        const promise = new Promise<void>((resolves) => {
-          resolve = resolves;
-        });
-        stopping = { promise, resolve };
+        stopping = deferred();
         timer?.cancel();
         timer = null;
         pump();

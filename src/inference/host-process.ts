@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock, type Timer } from '../clock.js';
+import { type Deferred, deferred } from '../deferred.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { CHANNEL_FD, type Channel, openChannel } from './channel.js';
@@ -73,7 +74,7 @@ export function createProcessHost({
   let watchdog: Timer | null = null;
   let backOff: Timer | null = null;
   let broken: MnerError | null = null;
-  let started: { promise: Promise<void>; resolve: () => void; reject: (error: MnerError) => void } | null = null;
+  let started: Deferred | null = null;
   let stopping: Promise<void> | null = null;
 
   const watch = (ms: number, what: string) => {
@@ -221,7 +222,7 @@ export function createProcessHost({
     start() {
       if (stopping) return Promise.reject(gone('was stopped'));
       if (!started) {
-        started = withResolvers();
+        started = deferred();
         spawn();
       }
       return started.promise;
@@ -251,18 +252,6 @@ export function createProcessHost({
       return stopping;
     },
   };
-}
-
-function withResolvers() {
-  let resolve: () => void = () => {};
-  let reject: (error: MnerError) => void = () => {};
-  const promise = new Promise<void>((resolves, rejects) => {
-    resolve = resolves;
-    reject = rejects;
-  });
-  // Whoever calls `start` sees the error; nobody else has to.
-  promise.catch(() => {});
-  return { promise, resolve, reject };
 }
 
 /** The worker's environment without its configuration: the child needs no password of Kafka's or Redis's. */

@@ -9,11 +9,11 @@ const ORDER = [
   ...['cli', 'local'],
   ...['worker.ts', 'stations.ts', 'pipeline.ts', 'serving', 'adapters.ts', 'models.ts', 'inputs.ts'], // the composition: worker.ts and the parts of it that cli uses too
   ...['config', 'stream', 'tweet', 'image', 'text', 'inference', 'ner', 'telemetry', 'web', 'credentials'],
-  ...['errors.ts', 'clock.ts'],
+  ...['errors.ts', 'clock.ts', 'deferred.ts'],
 ];
 
 /** What every room may import: typed events are emitted everywhere. */
-const FOR_ALL = new Set(['telemetry/events.ts', 'errors.ts', 'clock.ts']);
+const FOR_ALL = new Set(['telemetry/events.ts', 'errors.ts', 'clock.ts', 'deferred.ts']);
 
 /** The rooms that may see the configuration; every other has an options type of its own. */
 const SEES_CONFIG = new Set([

@@ -1,13 +1,14 @@
 import type { EachBatchPayload, Consumer as KafkaConsumer } from 'kafkajs';
 import { delay } from '../../clock.js';
+import { type Deferred, deferred, settled } from '../../deferred.js';
 import { asMnerError, MnerError } from '../../errors.js';
 import { beginPolicy, outOfLog } from '../begin-at.js';
 import { keyOf } from '../partition-key.js';
 import type { CommitOffset, Consumer, ConsumerHandlers, ConsumerOptions, Place, TopicPartition } from '../port.js';
 import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
-import { type Deferred, deferred, settled } from './deferred.js';
 import { isWireError, wireError } from './errors.js';
+import { createMember } from './group-member.js';
 import { each, knownOf, requireTopics } from './partitions.js';
 import { createPositions } from './positions.js';
 import { fromMessage } from './records.js';
@@ -62,27 +63,9 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     const started = first;
     await requireTopics(admin, topics);
     if (ending.signal.aborted) return;
-    consumer = cluster.client({ refusals }).consumer({
-      groupId: group,
-      sessionTimeout: sessionTimeoutMs,
-      // How long the others wait for one that is slow to join again; more than its session would be pointless.
-      rebalanceTimeout: sessionTimeoutMs,
-      // A rebalance shows in the answer to a heartbeat. They are sent between fetches, none of which takes long.
-      heartbeatInterval: Math.max(50, Math.min(3000, Math.floor(sessionTimeoutMs / 10))),
-      maxBytesPerPartition,
-      // `disconnect` waits for the fetch under way: 0.03 s with this, 4.8 s with the default of 5 s.
-      maxWaitTimeInMs: 100,
-      // Partitions that are added live show with the metadata; the default is five minutes.
-      metadataMaxAge: 30_000,
-      allowAutoTopicCreation: false,
-      retry: {
-        initialRetryTime: 100,
-        maxRetryTime: 2000,
-        factor: 0.2,
-        multiplier: 2,
-        retries: 5,
-        restartOnFailure: async () => !ending.signal.aborted,
-      },
+    consumer = createMember(cluster, {
+      ...{ group, sessionTimeoutMs, maxBytesPerPartition, refusals },
+      restarts: () => !ending.signal.aborted,
     });
     listen(consumer, handlers);
     try {

@@ -1,4 +1,4 @@
-/** A promise that is settled from outside; nobody need wait for it. */
+/** A promise that is settled from outside. Whoever waits for it sees its error; nobody else has to. */
 export interface Deferred {
   readonly promise: Promise<void>;
   resolve(): void;
@@ -16,6 +16,7 @@ export function deferred(): Deferred {
   return { promise, resolve, reject };
 }
 
+/** One that is resolved already. */
 export function settled(): Deferred {
   const one = deferred();
   one.resolve();
