@@ -91,6 +91,12 @@ class Fitting:
         self.history: list[dict[str, Any]] = []
         out.mkdir(parents=True, exist_ok=True)
 
+    def begin_epoch(self, seed: int) -> None:
+        """Into training mode, with the chances of dropout that belong to this epoch, whatever ran before it."""
+        torch.manual_seed(seed * 1000 + self.epoch)
+        seed_dropout(seed * 1000 + self.epoch)
+        self.model.train()
+
     def step(self, loss: Tensor) -> None:
         loss.backward()
         nn.utils.clip_grad_norm_(self.trained, self.clip)

@@ -149,7 +149,7 @@ def main() -> None:
     header = {"family": args.family, "text_config": model.text.config.to_json(), "config": _config(model, kind, settings), "args": vars(args)}
     while fit.epoch < args.epochs:
         chance, random = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
-        model.train()
+        fit.begin_epoch(args.seed)
         started, total, done = time.monotonic(), 0.0, 0
         for index in batches(rows, args.batch, random):
             examples = []

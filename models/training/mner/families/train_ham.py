@@ -188,7 +188,7 @@ def main() -> None:
     words = branch.encoder.words.requires_grad_(False).to(device)
     while fit.epoch < args.epochs:
         started, random, sums = time.monotonic(), Random(args.seed * 1000 + fit.epoch), dict.fromkeys(("nll", "gate", "meaning"), 0.0)
-        fusion.train()
+        fit.begin_epoch(args.seed)
         chosen = length_batches(train, args.batch, random)
         for some in chosen:
             belongs = [float(random.random() < 0.5) for _ in some]

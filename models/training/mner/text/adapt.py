@@ -101,7 +101,7 @@ def main() -> None:
 
     while fit.epoch < args.epochs:
         random, choice = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
-        model.train()
+        fit.begin_epoch(args.seed)
         started, total, number = time.monotonic(), 0.0, fit.epoch
         for index in batches(rows, args.batch, choice):
             parts = [p.to(device) for p in mask_words([rows[i] for i in index], pieces, random)]

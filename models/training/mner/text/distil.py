@@ -171,7 +171,7 @@ def run_train(args: argparse.Namespace) -> None:
         random, choice = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
         chosen = choose(lessons, epochs[fit.epoch], choice)
         rows = [x.row for x in chosen]
-        model.train()
+        fit.begin_epoch(args.seed)
         started, total = time.monotonic(), 0.0
         for index in batches(rows, args.batch, choice):
             batch = collate([rows[i] for i in index], pieces, args.word_dropout, random).to(device)

@@ -135,7 +135,7 @@ def main() -> None:
     while fit.epoch < len(epochs):
         random, choice = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
         rows = [choice.choice(v) if args.cut_links else v[0] for v in epochs[fit.epoch]]
-        model.train()
+        fit.begin_epoch(args.seed)
         started, total = time.monotonic(), 0.0
         for index in batches(rows, args.batch, choice):
             batch = collate([rows[i] for i in index], pieces, args.word_dropout, random).to(device)
