@@ -54,7 +54,7 @@ export async function measureSpeeds(
  * to Kafka for each lane that it brings on. Told by `mner bench --only e2e_text_over_ceiling`, where budgets of 256 and 1024 tokens
  * were equally fast by themselves and gave 0.72 and 0.94 of the ceiling.
  */
-const BESIDE_MS = 10;
+export const BESIDE_MS = 10;
 
 /**
  * The budget to batch with: the smallest that is nearly as fast as the best, what a batch costs beside its run counted in, since a

@@ -4,7 +4,7 @@ import { availableParallelism, cpus } from 'node:os';
 import type { Config } from '../config/schema.js';
 import { createFeeds } from '../inference/feeds.js';
 import type { InferenceHost } from '../inference/port.js';
-import { BUDGETS, chooseSpeed, measureSpeeds, type Speed, TRIAL_PIECES } from '../inference/speed.js';
+import { BESIDE_MS, BUDGETS, chooseSpeed, measureSpeeds, type Speed, TRIAL_PIECES } from '../inference/speed.js';
 import { recallTuning, rememberTuning, speedFilePath, type Tuning } from '../inference/speed-file.js';
 import { identityOfModels, type Models } from '../models.js';
 import { createEncoder } from '../text/encode.js';
@@ -145,12 +145,13 @@ function toldOf(speeds: readonly Speed[], threads: number): Record<string, numbe
   );
 }
 
-/** What a measurement holds for: these bundles, on this machine, opened in this way by this program. */
+/** What a measurement holds for: these bundles, on this machine, opened and chosen among in this way. */
 function keyOf(models: Models, { providers, threads, mentions }: Config): string {
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
   const machine = [cpus()[0]?.model ?? 'unknown', availableParallelism(), process.arch];
+  const choice = [BUDGETS, BESIDE_MS];
   return createHash('sha256')
-    .update(JSON.stringify([version, identityOfModels(models), providers, threads, mentions, machine]))
+    .update(JSON.stringify([version, identityOfModels(models), providers, threads, mentions, machine, choice]))
     .digest('hex')
     .slice(0, 32);
 }
