@@ -6,15 +6,18 @@ import {
   loadNerBundle,
   loadVisionBundle,
   type NerBundle,
+  readBundleBytes,
   readBundleJson,
   type VisionBundle,
 } from './inference/bundle.js';
+import { NEIGHBOURS_FILE, seesPicture, TOKENIZER_FILE } from './inference/manifest.js';
 import type { HostedModel } from './inference/port.js';
+import { createEncoder, type Encoder } from './text/encode.js';
+import { readNeighbours } from './text/neighbours.js';
 
 /** The bundles that a worker runs, checked, and what the inference host has to load. */
 export interface Models {
   readonly ner: NerBundle;
-  readonly tokenizer: object;
   /** Null where the model reads no picture. */
   readonly vision: VisionBundle | null;
   readonly hosted: readonly HostedModel[];
@@ -23,22 +26,17 @@ export interface Models {
 /** The vision encoder's name in the inference host. */
 export const VISION = 'vision';
 
-/** What a model can read of a picture (docs/bundles.md); one that lists none of it has no picture fetched. */
-const PICTURE_INPUTS = ['grid', 'embedding', 'boxes', 'object_classes', 'object_scores'];
-
 /** @throws MnerError `bad_bundle` */
 export async function loadModels(config: Pick<Config, 'bundle' | 'models_dir' | 'providers' | 'ocr'>): Promise<Models> {
   const accelerator = config.providers[0] === 'cpu' ? 'cpu' : 'gpu';
   const ner = await loadNerBundle(config.models_dir, config.bundle, accelerator);
   // One call of the vision encoder gives all that any family reads, so the fleet shares what it knows of a picture.
-  const seeing =
-    PICTURE_INPUTS.some((input) => Object.hasOwn(ner.manifest.inputs, input)) ||
-    ner.manifest.context?.includes('tags') ||
-    readsWords(ner, config);
-  const vision = seeing ? await loadVisionBundle(config.models_dir, ner.manifest, accelerator) : null;
+  const vision = seesPicture(ner.manifest, config.ocr === 'on')
+    ? await loadVisionBundle(config.models_dir, ner.manifest, accelerator)
+    : null;
+  if (vision) checkFeatures(ner, vision);
   return {
     ner,
-    tokenizer: await readBundleJson(ner, 'tokenizer.json'),
     vision,
     hosted: [ner.model, ...(vision ? [{ ...vision.model, name: VISION }] : [])],
   };
@@ -76,7 +74,41 @@ export function hostOptions(config: Config) {
 
 /** Whether the words in pictures are read for this model. */
 export function readsWords({ manifest }: NerBundle, { ocr }: Pick<Config, 'ocr'>): boolean {
-  return ocr === 'on' && manifest.context?.includes('words') === true;
+  return ocr === 'on' && manifest.context?.sources.includes('words') === true;
+}
+
+/**
+ * What turns words into a bundle's numbers.
+ *
+ * @param cachedWords words whose numbers are kept @default 50000
+ * @throws MnerError `bad_bundle` when its tokenizer or its neighbours cannot be read
+ */
+export function encoderOf(bundle: NerBundle, cachedWords?: number): Encoder {
+  const { inputs, text, context } = bundle.manifest;
+  const near = inputs.neighbours ?? inputs.neighbour_weights;
+  return createEncoder({
+    tokenizer: bundle.content.has(TOKENIZER_FILE) ? readBundleJson(bundle, TOKENIZER_FILE) : null,
+    settings: text,
+    rowPieces: context?.max_pieces,
+    neighbours: near ? readNeighbours(readBundleBytes(bundle, NEIGHBOURS_FILE)) : null,
+    ...(cachedWords !== undefined && { cachedWords }),
+  });
+}
+
+/** A model takes a picture's features as the vision encoder gives them. @throws MnerError `bad_bundle` where their shapes differ */
+function checkFeatures(
+  { folder, manifest: { inputs } }: NerBundle,
+  { manifest: { name, outputs } }: VisionBundle,
+): void {
+  for (const feature of ['grid', 'embedding']) {
+    const [, ...wanted] = inputs[feature]?.shape ?? [];
+    const [, ...given] = outputs[feature]?.shape ?? [];
+    if (wanted.length === 0 || wanted.join() === given.join()) continue;
+    throw new MnerError(
+      'bad_bundle',
+      `The bundle ${folder} cannot be used: it takes ${feature} as [${wanted.join(', ')}], and ${name} gives [${given.join(', ')}].`,
+    );
+  }
 }
 
 /** What the image room has to know of the vision bundle. @throws MnerError `bad_bundle` when a shape is not as docs/bundles.md has it */

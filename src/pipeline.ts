@@ -8,6 +8,7 @@ import { toRecord } from './ner/record.js';
 import { placeChunks } from './ner/spans.js';
 import type { Roster } from './serving/roster.js';
 import type { ServedModel } from './serving/served-model.js';
+import type { Explanation } from './serving/sight.js';
 import { DEAD_LETTER_HEADERS } from './stream/dead-letter.js';
 import { headerText, textHeader, withoutHeaders } from './stream/headers.js';
 import type { Outcome, Process } from './stream/outcome.js';
@@ -15,11 +16,12 @@ import type { Headers, InputRecord } from './stream/port.js';
 import { atSource, mayRetry, type RetryTopic } from './stream/retry-topic.js';
 import type { Emit } from './telemetry/events.js';
 import { continueTrace } from './telemetry/trace.js';
+import type { ReadOptions } from './text/reader.js';
 import { type Mentions, splitWords, type Word } from './text/words.js';
 import { parseTweet } from './tweet/parse.js';
-import { type Tweet, usablePhoto } from './tweet/tweet.js';
+import { describedAs, type Tweet, usablePhoto } from './tweet/tweet.js';
 
-type Served = Pick<ServedModel, 'images' | 'reader' | 'model'>;
+type Served = Pick<ServedModel, 'images' | 'sight' | 'reader' | 'model'>;
 
 export interface PipelineParts {
   /** The models that read; a tweet is with one of them from its parsing to its record. */
@@ -31,6 +33,8 @@ export interface PipelineParts {
   readonly priorityOf: (topic: string) => Priority;
   /** Whether each mention gets a record of its own. */
   readonly eachMention: boolean;
+  /** Whether a record says why, in a field `explain` of its own. @default false */
+  readonly explain?: boolean | undefined;
   /** Where records that failed for now come from once more. @default there is none */
   readonly retry?: RetryTopic | undefined;
   /** Whether a tweet of this topic is put off by way of it, when its picture cannot be had for now. */
@@ -38,6 +42,9 @@ export interface PipelineParts {
   readonly clock: Clock;
   readonly emit: Emit;
 }
+
+/** A record, with why it says what it says where that was asked for. */
+export type Explained = EntityRecord & { readonly explain?: Explanation };
 
 /** Headers that we set; those that came with the same names are replaced. */
 const OURS: ReadonlySet<string> = new Set([
@@ -56,9 +63,9 @@ const SCHEMA: ReadonlySet<string> = new Set(['mner-schema']);
 
 /** The way of one tweet, station by station: bytes, tweet, picture, words, entities, record. */
 export function createPipeline(parts: PipelineParts): Process {
-  const { roster, mentions, door, priorityOf, retry, putsOff, eachMention, clock, emit } = parts;
+  const { roster, mentions, door, priorityOf, retry, putsOff, eachMention, explain = false, clock, emit } = parts;
 
-  async function readTweet(tweet: Tweet, source: InputRecord, signal: AbortSignal): Promise<EntityRecord> {
+  async function readTweet(tweet: Tweet, source: InputRecord, signal: AbortSignal): Promise<Explained> {
     if (tweet.photos.length > 1) emit({ type: 'photos_left', photos: tweet.photos.length - 1 });
     const { model: served, end } = roster.lease(tweet.id);
     try {
@@ -69,9 +76,10 @@ export function createPipeline(parts: PipelineParts): Process {
         throw new MnerError('picture_unavailable', `The picture could not be had for now (${look.status}).`);
       // Its partition may go to somebody else while it waits; reading it then would hold up what is ours.
       const priority = priorityOf(source.topic);
-      const leave = await door.enter(tweet.text.length, priority, signal);
+      const context = served.sight.contextOf(look, describedAs(tweet));
+      const leave = await door.enter(tweet.text.length + context.length, priority, signal);
       try {
-        return await readWords(served, tweet, source, look, { priority, signal });
+        return await readWords(served, tweet, source, look, { context, priority, signal });
       } finally {
         leave();
       }
@@ -85,18 +93,17 @@ export function createPipeline(parts: PipelineParts): Process {
   }
 
   async function readWords(
-    { reader, model }: Served,
+    { reader, model, sight }: Served,
     tweet: Tweet,
     source: InputRecord,
     look: Look,
-    { priority, signal }: { readonly priority: Priority; readonly signal: AbortSignal },
-  ): Promise<EntityRecord> {
+    options: ReadOptions & { readonly context: string },
+  ): Promise<Explained> {
     const words = displayedWords(tweet, mentions);
     const reading = await reader.read(
       words.map((word) => word.text),
       look.status === 'used' ? look.features : null,
-      priority,
-      signal,
+      options,
     );
     if (reading.relevance !== null) emit({ type: 'relevance', value: reading.relevance });
     const { relevance } = reading;
@@ -107,7 +114,7 @@ export function createPipeline(parts: PipelineParts): Process {
       types: reading.chunks.map(({ type }) => type),
       relevance,
     });
-    return toRecord({
+    const record = toRecord({
       tweet,
       entities: placeChunks(reading.chunks, reading.confidences, words, tweet.text),
       image: { status: look.status, relevance: reading.relevance, cache: look.cache },
@@ -116,9 +123,10 @@ export function createPipeline(parts: PipelineParts): Process {
       source: placeOf(atSource(source, retry)),
       processedAt: clock.wall(),
     });
+    return explain ? { ...record, explain: sight.explain(look, options.context, reading.regions) } : record;
   }
 
-  function outputOf(record: EntityRecord, source: InputRecord): Outcome {
+  function outputOf(record: Explained, source: InputRecord): Outcome {
     const headers = outputHeaders(atSource(source, retry), record.model);
     const value = Buffer.from(JSON.stringify(record));
     if (!eachMention) return { kind: 'output', value, headers };

@@ -13,6 +13,7 @@ import { createPipeline } from './pipeline.js';
 import { createReloader, type Reloaded } from './serving/reload.js';
 import { createRoster, type Role, type Roster } from './serving/roster.js';
 import { type Ground, type ServedModel, serveModel } from './serving/served-model.js';
+import type { Sight } from './serving/sight.js';
 import type { Feeding } from './serving/tuned-host.js';
 import type { Process } from './stream/outcome.js';
 import type { Broker } from './stream/port.js';
@@ -34,6 +35,8 @@ export interface Adapters {
   readonly allowFiles?: boolean;
   /** Whether the words in pictures are read for every model, where `ocr` is `on`. @default only for those that ask */
   readonly anyWords?: boolean;
+  /** Whether records say why, for people who ask. @default false */
+  readonly explain?: boolean;
 }
 
 /** The stations of the pipeline, warm, without a stream before or after them. What they say of a model is true until the next reload. */
@@ -41,6 +44,7 @@ export interface Stations {
   readonly process: Process;
   readonly images: Images;
   readonly reader: Reader;
+  readonly sight: Sight;
   readonly models: Models;
   readonly model: () => EntityRecord['model'];
   readonly feeding: () => Feeding;
@@ -81,10 +85,10 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
     await Promise.all([origin.stop(), cache.stop()]);
     throw failed?.reason;
   }
-  return stationsOf(ground, createRoster(stable, canary, config.canary_share));
+  return stationsOf(ground, createRoster(stable, canary, config.canary_share), adapters.explain);
 }
 
-function stationsOf(ground: Ground, roster: Roster<ServedModel>): Stations {
+function stationsOf(ground: Ground, roster: Roster<ServedModel>, explain?: boolean): Stations {
   const { config, cache, origin, clock, emit } = ground;
   const tookOver = ({ models: { ner, vision }, model }: ServedModel) => {
     for (const { manifest } of vision ? [ner, vision] : [ner])
@@ -107,6 +111,7 @@ function stationsOf(ground: Ground, roster: Roster<ServedModel>): Stations {
       retry: retryOf(config),
       putsOff: (topic) => config.image_missing === 'retry' && inputsOf(config).includes(topic),
       eachMention: config.mentions_topic !== null,
+      explain,
       clock,
       emit,
     }),
@@ -115,6 +120,9 @@ function stationsOf(ground: Ground, roster: Roster<ServedModel>): Stations {
     },
     get reader() {
       return roster.stable.reader;
+    },
+    get sight() {
+      return roster.stable.sight;
     },
     get models() {
       return roster.stable.models;

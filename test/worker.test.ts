@@ -163,7 +163,7 @@ describe('the words in pictures', () => {
     await cp(config.models_dir, asking, { recursive: true });
     const path = join(asking, 'ham-tiny', 'manifest.json');
     const manifest = JSON.parse(await readFile(path, 'utf8')) as object;
-    await writeFile(path, JSON.stringify({ ...manifest, context: ['words'] }));
+    await writeFile(path, JSON.stringify({ ...manifest, context: { sources: ['words'] } }));
   });
   afterAll(() => rm(asking, { recursive: true }));
 

@@ -4,8 +4,9 @@ import { MnerError } from '../errors.js';
 import { detectMentions, type LabelledTweet, readConll } from '../ner/conll.js';
 import { entityName, type Seen } from '../ner/slices.js';
 import { chunksOf } from '../ner/spans.js';
+import { readCaptions } from './evaluate/captions.js';
 import { againstOf, evaluationOf } from './evaluate/evaluation.js';
-import { readTweets } from './evaluate/read.js';
+import { type ReadOptions, readTweets } from './evaluate/read.js';
 import { formatEvaluation } from './evaluate/report.js';
 import { numberOption } from './options.js';
 import { printLine, say } from './print.js';
@@ -29,12 +30,6 @@ interface EvaluateOptions {
 /** `mner evaluate`: the stations of the worker on labelled tweets, scored as published (lenient) and strictly. */
 export async function evaluate(command: Command): Promise<void> {
   const options = command.opts<EvaluateOptions>();
-  if (options.captions !== undefined) {
-    throw new MnerError(
-      'bad_input',
-      '--captions needs a family that reads captions, or a bundle of kind bridge; there is none yet.',
-    );
-  }
   if (options.images !== undefined && !statSync(options.images, { throwIfNoEntry: false })?.isDirectory()) {
     throw new MnerError('bad_input', `The folder of pictures ${options.images} does not exist.`);
   }
@@ -42,24 +37,34 @@ export async function evaluate(command: Command): Promise<void> {
     samples: Math.trunc(numberOption('--samples', options.samples, 100, 100_000)),
     seed: Math.trunc(numberOption('--seed', options.seed, 0, 2 ** 32 - 1)),
   };
+  const captions = captionsOf(options);
   const tweets = readLabelled(options.data);
   const seen = options.train === undefined ? null : seenIn(readLabelled(options.train));
   const mentions = mentionsOf(options.mentions, tweets);
-  const how = { images: options.image ? options.images : undefined, raw: options.raw === true };
-  const read = (overrides: Readonly<Record<string, unknown>> = {}) => {
+  const how = { images: options.image ? options.images : undefined, captions, raw: options.raw === true };
+  const read = (more: Partial<ReadOptions> = {}, overrides: Readonly<Record<string, unknown>> = {}) => {
     const own = { mentions, redis_url: null, repeat_cache_bytes: 0, ...overrides };
-    return readTweets(patientSettingsOf(command, own).config, tweets, how);
+    return readTweets(patientSettingsOf(command, own).config, tweets, { ...how, ...more });
   };
-  const { found, model } = await read();
-  const other = options.against === undefined ? null : await read({ bundle: options.against });
+  const { found, model, captioned } = await read();
+  const other = options.against === undefined ? null : await read({ orWithout: true }, { bundle: options.against });
   const result = {
     ...evaluationOf(found, seen, sampling),
     ...(other && { against: againstOf(found, { bundle: other.model.bundle, found: other.found }, sampling) }),
   };
   if (options.json) return printLine(JSON.stringify(result));
   const pictures = found.filter(({ pictured }) => pictured).length;
-  say(`${tweets.length} tweets, ${pictures} with a picture, bundle ${model.bundle}, mentions ${mentions}`);
+  const seenAs = captions ? `${captioned} with a caption` : `${pictures} with a picture`;
+  if (other && captions && other.captioned === 0)
+    say(`${other.model.bundle} reads no captions: it read the texts alone.`);
+  say(`${tweets.length} tweets, ${seenAs}, bundle ${model.bundle}, mentions ${mentions}`);
   await printLine(formatEvaluation(result, model.bundle));
+}
+
+function captionsOf({ captions, image }: EvaluateOptions): ReadonlyMap<string, string> | undefined {
+  if (captions === undefined) return undefined;
+  if (!image) throw new MnerError('bad_input', '--captions and --no-image exclude each other.');
+  return readCaptions(readInput(captions));
 }
 
 /** The entities of the training data. */
@@ -72,15 +77,17 @@ function seenIn(tweets: readonly LabelledTweet[]): Seen {
 }
 
 function readLabelled(file: string): LabelledTweet[] {
-  let content: string;
+  const tweets = readConll(readInput(file));
+  if (tweets.length === 0) throw new MnerError('bad_input', `The file ${file} holds no labelled tweet in CoNLL form.`);
+  return tweets;
+}
+
+function readInput(file: string): string {
   try {
-    content = readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8');
   } catch {
     throw new MnerError('bad_input', `The file ${file} cannot be read.`);
   }
-  const tweets = readConll(content);
-  if (tweets.length === 0) throw new MnerError('bad_input', `The file ${file} holds no labelled tweet in CoNLL form.`);
-  return tweets;
 }
 
 function mentionsOf(how: string, tweets: readonly LabelledTweet[]): 'ignore' | 'entity' {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { LoadedConfig } from '../config/load.js';
 import { MnerError } from '../errors.js';
 import { memoryCache } from '../image/cache/memory.js';
-import type { EntityRecord } from '../ner/record.js';
+import type { Explained } from '../pipeline.js';
 import { headerText } from '../stream/headers.js';
 import { type MemoryBroker, memoryBroker } from '../stream/memory.js';
 import type { InputRecord } from '../stream/port.js';
@@ -22,7 +22,7 @@ const AHEAD = 512;
 /** `mner extract`: the worker of `mner run`, with a broker in memory: lines go in as records, records come out as lines. */
 export async function extract(file: string, command: Command): Promise<void> {
   const loaded = patientSettingsOf(command, { replay_topic: null, retry_topic: null, image_missing: 'text' });
-  const options = command.opts<{ text?: string; image?: string; pretty?: boolean }>();
+  const options = command.opts<{ text?: string; image?: string; pretty?: boolean; explain?: boolean }>();
   if (options.image !== undefined && options.text === undefined) {
     throw new MnerError('bad_input', '--image goes with --text.');
   }
@@ -36,7 +36,8 @@ export async function extract(file: string, command: Command): Promise<void> {
     nodeMetrics: false,
   });
   const cache = memoryCache({ maxBytes: Math.max(1, loaded.config.cache_memory_bytes) });
-  const worker = await startWorker(loaded.config, telemetry, { broker, cache, allowFiles: true });
+  const explain = options.explain === true;
+  const worker = await startWorker(loaded.config, telemetry, { broker, cache, allowFiles: true, explain });
   try {
     await Promise.race([pump(broker, topics, lines, print), worker.failed]);
   } finally {
@@ -47,7 +48,7 @@ export async function extract(file: string, command: Command): Promise<void> {
 
 /** What came of a line: the output record, or the error in its place. */
 type Result =
-  | EntityRecord
+  | Explained
   | { readonly error: { readonly code: string; readonly message: string }; readonly line: number };
 type Print = (line: InputLine, result: Result) => Promise<void>;
 
@@ -127,7 +128,7 @@ function sourceOffset({ headers }: InputRecord): bigint {
 
 function resultOf({ number }: InputLine, { headers, value }: Omit<InputRecord, 'offset'>): Result {
   const code = headerText(headers, 'mner-error-code');
-  if (code === undefined) return JSON.parse(String(value)) as EntityRecord;
+  if (code === undefined) return JSON.parse(String(value)) as Explained;
   return { error: { code, message: headerText(headers, 'mner-error-message') ?? '' }, line: number };
 }
 

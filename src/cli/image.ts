@@ -41,7 +41,7 @@ export async function image(source: string, command: Command): Promise<void> {
     await printLine(options.json ? JSON.stringify(seen) : formatSeen(seen));
     if (options.save === undefined) return;
     if (bytes === null || look.status !== 'used') return say(`Nothing is saved: the picture is ${look.status}.`);
-    await sharp(await drawFindings(bytes, seen.objects, regions?.regions ?? null)).toFile(options.save);
+    await sharp(await drawFindings(bytes, seen.objects, regions?.cells ?? null)).toFile(options.save);
     say(`The picture with what was found is in ${options.save}.`);
   } finally {
     await stations.stop();
@@ -66,12 +66,14 @@ function recording(origin: Origin): Origin & { last(): Fetched | null } {
 async function regionsOf(
   text: string,
   look: Look,
-  { reader }: Stations,
+  { reader, sight }: Stations,
   mentions: 'ignore' | 'entity',
-): Promise<{ relevance: number | null; regions: Float32Array | null } | null> {
+): Promise<{ relevance: number | null; cells: readonly (readonly number[])[] | null } | null> {
   if (look.status !== 'used') return null;
   const words = splitWords(text, mentions).map((word) => word.text);
-  return reader.read(words, look.features);
+  const context = sight.contextOf(look, undefined);
+  const { relevance, regions } = await reader.read(words, look.features, { context });
+  return { relevance, cells: sight.explain(look, context, regions).regions?.cells ?? null };
 }
 
 /** The picture's bytes; a picture from the cache was not fetched, and is only if `needed`. */

@@ -22,6 +22,7 @@ addConfigOptions(program.command('extract'))
   .option('--text <text>', 'one tweet by its text')
   .option('--image <file|url>', 'the picture that goes with --text')
   .option('--pretty', 'print for people')
+  .option('--explain', 'say why: the weight of each region of the picture, and the text read beside the tweet')
   .action(async (file: string, _options, command: Command) => (await import('./extract.js')).extract(file, command));
 
 addConfigOptions(program.command('check'))

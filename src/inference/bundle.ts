@@ -109,6 +109,7 @@ export async function loadVisionBundle(
   model: NerManifest,
   accelerator: Accelerator = 'cpu',
 ): Promise<VisionBundle> {
+  if (!model.vision) throw new MnerError('bad_bundle', `The manifest of ${model.name} names no vision bundle.`);
   const { family, version } = model.vision;
   const summaries = (await listBundles(root))
     .filter((one) => one.kind === 'vision' && one.family === family && one.version === version)
@@ -180,10 +181,15 @@ export function readBundleLines(bundle: Bundle, file: string): string[] {
     .filter((line) => line !== '');
 }
 
-function fileOf({ folder, content }: Bundle, file: string): string {
+/** A file of a bundle, whole. @throws MnerError `bad_bundle` */
+export function readBundleBytes({ folder, content }: Bundle, file: string): Buffer {
   const bytes = content.get(file);
   if (!bytes) throw bad(folder, `manifest.json lists no ${file}`);
-  return bytes.toString('utf8');
+  return bytes;
+}
+
+function fileOf(bundle: Bundle, file: string): string {
+  return readBundleBytes(bundle, file).toString('utf8');
 }
 
 async function readManifest(folder: string): Promise<{ manifest: Manifest }> {

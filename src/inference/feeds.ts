@@ -1,4 +1,5 @@
 import { MnerError } from '../errors.js';
+import { INPUT_TABLE, type InputName } from './input-table.js';
 import type { NerManifest } from './manifest.js';
 import type { Tensor, Tensors } from './port.js';
 import type { PictureInput, Row, RowResult } from './row.js';
@@ -23,8 +24,8 @@ interface Extent {
 
 type Fill = (extent: Extent) => Tensor;
 
-/** How each input that docs/bundles.md knows is filled. */
-const FILLS: Readonly<Record<string, Fill>> = {
+/** How each input is filled. */
+const FILLS: Readonly<Record<InputName, Fill>> = {
   input_ids: ({ rows, pieces }) => {
     const { tensor, low } = int64([rows.length, pieces]);
     rows.forEach(({ text }, row) => {
@@ -38,6 +39,13 @@ const FILLS: Readonly<Record<string, Fill>> = {
     const { tensor, low } = int64([rows.length, pieces]);
     rows.forEach(({ text }, row) => {
       for (let i = 0; i < text.pieces; i++) low[2 * (row * pieces + i)] = 1;
+    });
+    return tensor;
+  },
+  token_type_ids: ({ rows, pieces }) => {
+    const { tensor, low } = int64([rows.length, pieces]);
+    rows.forEach(({ text }, row) => {
+      for (let i = text.ownPieces; i < text.pieces; i++) low[2 * (row * pieces + i)] = 1;
     });
     return tensor;
   },
@@ -69,6 +77,20 @@ const FILLS: Readonly<Record<string, Fill>> = {
     });
     return { type: 'float32', data, dims: [rows.length, words, size] };
   },
+  neighbours: ({ rows, words, size }) => {
+    const { tensor, low } = int64([rows.length, words, size]);
+    rows.forEach(({ text }, row) => {
+      copy(text.neighbours, low, row * words * size);
+    });
+    return tensor;
+  },
+  neighbour_weights: ({ rows, words, size }) => {
+    const data = new Float32Array(rows.length * words * size);
+    rows.forEach(({ text }, row) => {
+      data.set(text.neighbourWeights, row * words * size);
+    });
+    return { type: 'float32', data, dims: [rows.length, words, size] };
+  },
   image: ({ rows }) => ({
     type: 'float32',
     data: Float32Array.from(rows, ({ picture }) => (picture ? 1 : 0)),
@@ -78,20 +100,34 @@ const FILLS: Readonly<Record<string, Fill>> = {
   embedding: (extent) => bits(extent, 'embedding'),
   boxes: ({ rows, size }) => {
     const data = new Float32Array(rows.length * size);
-    eachObject(rows, size / 4, (object, row, place) => data.set(object.box, row * size + place * 4));
+    each(rows, 'objects', size / 4, (object, row, place) => data.set(object.box, row * size + place * 4));
     return { type: 'float32', data, dims: [rows.length, size / 4, 4] };
   },
   object_classes: ({ rows, size }) => {
     const { tensor, low } = int64([rows.length, size]);
-    eachObject(rows, size, (object, row, place) => {
+    each(rows, 'objects', size, (object, row, place) => {
       low[2 * (row * size + place)] = object.class + 1;
     });
     return tensor;
   },
   object_scores: ({ rows, size }) => {
     const data = new Float32Array(rows.length * size);
-    eachObject(rows, size, (object, row, place) => {
+    each(rows, 'objects', size, (object, row, place) => {
       data[row * size + place] = object.score;
+    });
+    return { type: 'float32', data, dims: [rows.length, size] };
+  },
+  tags: ({ rows, size }) => {
+    const { tensor, low } = int64([rows.length, size]);
+    each(rows, 'tags', size, ({ tag }, row, place) => {
+      low[2 * (row * size + place)] = tag + 1;
+    });
+    return tensor;
+  },
+  tag_scores: ({ rows, size }) => {
+    const data = new Float32Array(rows.length * size);
+    each(rows, 'tags', size, ({ score }, row, place) => {
+      data[row * size + place] = score;
     });
     return { type: 'float32', data, dims: [rows.length, size] };
   },
@@ -103,8 +139,10 @@ const FILLS: Readonly<Record<string, Fill>> = {
  */
 export function createFeeds(manifest: NerManifest, head: number): Feeds {
   const inputs = Object.entries(manifest.inputs).map(([name, { shape }]) => {
-    const fill = FILLS[name];
-    if (!fill) throw new MnerError('bad_bundle', `The bundle ${manifest.name} wants an unknown input: ${name}.`);
+    if (!Object.hasOwn(INPUT_TABLE, name)) {
+      throw new MnerError('bad_bundle', `The bundle ${manifest.name} wants an unknown input: ${name}.`);
+    }
+    const fill = FILLS[name as InputName];
     const fixed = shape.filter((dimension) => typeof dimension === 'number');
     return { name, shape, fill, size: fixed.reduce((product, dimension) => product * dimension, 1) };
   });
@@ -175,16 +213,17 @@ function bits({ rows, size }: Extent, name: 'grid' | 'embedding'): Tensor {
   return { type: 'float16', data, dims: [rows.length, size] };
 }
 
-function eachObject(
+/** Visits the best objects or tags of each picture, `most` at most. */
+function each<List extends 'objects' | 'tags'>(
   rows: readonly Row[],
+  list: List,
   most: number,
-  visit: (object: PictureInput['objects'][number], row: number, place: number) => void,
+  visit: (one: PictureInput[List][number], row: number, place: number) => void,
 ): void {
   rows.forEach(({ picture }, row) => {
-    const count = Math.min(most, picture?.objects.length ?? 0);
-    for (let place = 0; place < count; place++) {
-      visit(picture?.objects[place] as PictureInput['objects'][number], row, place);
-    }
+    picture?.[list].slice(0, most).forEach((one, place) => {
+      visit(one, row, place);
+    });
   });
 }
 

@@ -6,7 +6,7 @@ import { createFeeds } from '../inference/feeds.js';
 import type { NerManifest, Signature } from '../inference/manifest.js';
 import type { InferenceHost, Tensor, Tensors } from '../inference/port.js';
 import type { EncodedRow, PictureInput } from '../inference/row.js';
-import { createEncoder } from '../text/encode.js';
+import { encoderOf } from '../models.js';
 
 /** The file in a bundle that holds inputs and what the graph made of them where it was built (docs/bundles.md). */
 export const SELF_TEST = 'selftest.json';
@@ -18,6 +18,7 @@ const schema = z.object({
     .array(
       z.object({
         words: z.array(z.string()).min(1).optional(),
+        context: z.string().optional(),
         picture: z.boolean().optional(),
         outputs: z.record(z.string(), z.array(z.number()).min(1)),
       }),
@@ -40,8 +41,8 @@ export async function selfTest(bundle: Bundle, host: InferenceHost, model: strin
   if (!parsed.success) throw wrong(`${SELF_TEST} is not as docs/bundles.md has it`, parsed.error);
   const { tolerance, cases } = parsed.data;
   const feedsOf = feedsFor(bundle);
-  for (const [i, { words, picture = false, outputs }] of cases.entries()) {
-    const found = await host.run(model, feedsOf(words ?? [], picture)).catch((thrown: unknown) => {
+  for (const [i, { words, context = '', picture = false, outputs }] of cases.entries()) {
+    const found = await host.run(model, feedsOf(words ?? [], context, picture)).catch((thrown: unknown) => {
       const error = asMnerError(thrown);
       throw error.code === 'inference_poison' ? wrong(`case ${i + 1} does not run (${error.message})`, error) : error;
     });
@@ -70,17 +71,13 @@ function differenceOf(tensor: Tensor | undefined, expected: readonly number[]): 
   return most;
 }
 
-function feedsFor(bundle: Bundle): (words: readonly string[], picture: boolean) => Tensors {
+function feedsFor(bundle: Bundle): (words: readonly string[], context: string, picture: boolean) => Tensors {
   const { manifest } = bundle;
   if (manifest.kind !== 'ner') return () => pixelsFor(manifest.inputs);
-  const encoder = createEncoder({
-    tokenizer: readBundleJson(bundle, 'tokenizer.json'),
-    settings: manifest.text,
-    cachedWords: 100,
-  });
+  const encoder = encoderOf({ ...bundle, manifest }, 100);
   const feeds = createFeeds(manifest, 0);
-  return (words, picture) => {
-    const [text] = encoder.encode(words).windows;
+  return (words, context, picture) => {
+    const [text] = encoder.encode(words, context).windows;
     return feeds.pack([{ text: text as EncodedRow, picture: picture ? pictureFor(manifest) : null }]);
   };
 }
@@ -90,6 +87,7 @@ function pictureFor({ inputs }: NerManifest): PictureInput {
   return {
     grid: halves(sizeOf(inputs, 'grid'), (i) => (((i * 31) % 17) - 8) / 8),
     embedding: halves(sizeOf(inputs, 'embedding'), (i) => (((i * 7) % 5) - 2) / 32),
+    tags: [{ tag: 0, score: 0.5 }],
     objects: [{ class: 0, score: 0.5, box: [0.25, 0.25, 0.75, 0.75] }],
   };
 }

@@ -4,12 +4,12 @@ import { createImages, type Images, type ImagesOptions } from '../image/look.js'
 import type { Cache, Origin } from '../image/port.js';
 import { identityOf } from '../inference/bundle.js';
 import { createNerModel } from '../inference/model.js';
-import { identityOfModels, type Models, readsWords, visionShape } from '../models.js';
+import { encoderOf, identityOfModels, type Models, readsWords, visionShape } from '../models.js';
 import type { EntityRecord } from '../ner/record.js';
 import type { Emit } from '../telemetry/events.js';
-import { createEncoder } from '../text/encode.js';
 import { createReader, type Reader } from '../text/reader.js';
 import type { Repeats } from '../text/repeats.js';
+import { createSight, type Sight } from './sight.js';
 import { type Feeding, type HostWishes, openHost, type TunedHost } from './tuned-host.js';
 
 /** A bundle at work: warm, in an inference process of its own, with the vision encoder that it goes with. */
@@ -19,6 +19,7 @@ export interface ServedModel {
   readonly identity: string;
   readonly images: Images;
   readonly reader: Reader;
+  readonly sight: Sight;
   /** What its outputs say of it. */
   readonly model: () => EntityRecord['model'];
   readonly feeding: Feeding;
@@ -64,11 +65,13 @@ export async function serveModel(
 
 async function assemble(models: Models, ground: Ground, { host, feeding }: TunedHost): Promise<ServedModel> {
   const { config, cache, origin, repeats, clock, emit } = ground;
-  const { ner, vision, tokenizer } = models;
+  const { ner, vision } = models;
   const options = imageOptions(ground, models);
   const images = vision
     ? createImages({ origin, cache, host, bundle: visionShape(vision), clock, emit, options })
-    : unseeing;
+    : unseeing(emit);
+  const sight = createSight(models);
+  const encoder = encoderOf(ner);
   const nerModel = createNerModel({
     host,
     bundle: ner,
@@ -81,7 +84,6 @@ async function assemble(models: Models, ground: Ground, { host, feeding }: Tuned
   });
   const { name: bundle, family, version } = ner.manifest;
   const head = { labels: ner.manifest.labels, ...ner.manifest.heads[config.mentions] };
-  const encoder = createEncoder({ tokenizer, settings: ner.manifest.text });
   const eachTime = createReader({ encoder, model: nerModel, head, clock, emit });
   const answers = `${identityOf(ner)}/${config.mentions}`;
   const stop = async () => {
@@ -98,6 +100,7 @@ async function assemble(models: Models, ground: Ground, { host, feeding }: Tuned
     models,
     identity: identityOfModels(models),
     images,
+    sight,
     reader: repeats?.around(eachTime, () => `${answers}/${host.provider}`) ?? eachTime,
     model: () => ({ family, bundle, version, provider: host.provider }),
     feeding,
@@ -105,11 +108,16 @@ async function assemble(models: Models, ground: Ground, { host, feeding }: Tuned
   };
 }
 
-/** For a model that reads no picture: none is fetched. */
-const unseeing: Images = {
-  look: async (photo) => ({ status: photo ? 'skipped' : 'none', cache: null }),
-  stop: async () => {},
-};
+/** For a model that reads no picture: none is fetched, and a tweet that has one says that it was skipped. */
+function unseeing(emit: Emit): Images {
+  return {
+    async look(photo) {
+      if (photo) emit({ type: 'image', status: 'skipped' });
+      return { status: photo ? 'skipped' : 'none', cache: null };
+    },
+    stop: async () => {},
+  };
+}
 
 function imageOptions({ config, allowFiles, anyWords }: Ground, { ner }: Models): ImagesOptions {
   const words = (anyWords && config.ocr === 'on') || readsWords(ner, config);

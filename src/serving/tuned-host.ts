@@ -6,8 +6,7 @@ import { createFeeds } from '../inference/feeds.js';
 import type { InferenceHost } from '../inference/port.js';
 import { BESIDE_MS, BUDGETS, chooseSpeed, measureSpeeds, type Speed, TRIAL_PIECES } from '../inference/speed.js';
 import { recallTuning, rememberTuning, speedFilePath, type Tuning } from '../inference/speed-file.js';
-import { identityOfModels, type Models } from '../models.js';
-import { createEncoder } from '../text/encode.js';
+import { encoderOf, identityOfModels, type Models } from '../models.js';
 import type { Ground } from './served-model.js';
 import { openTested } from './tested-host.js';
 
@@ -123,8 +122,8 @@ async function measure(
 }
 
 /** Runs ordinary rows without pictures, so many in one call. */
-function trialOf({ ner, tokenizer }: Models, { mentions }: Config) {
-  const encoder = createEncoder({ tokenizer, settings: ner.manifest.text });
+function trialOf({ ner }: Models, { mentions }: Config) {
+  const encoder = encoderOf(ner);
   const words = ['a'];
   while (piecesOf(words) < TRIAL_PIECES) words.push('a');
   const [text] = encoder.encode(words).windows;

@@ -89,7 +89,7 @@ export const METRICS = {
   images: {
     name: 'mner_images_total',
     type: 'counter',
-    help: 'Tweets with a picture, by what became of it (docs/pictures.md); `skipped` was shed, for lack of time or of a model.',
+    help: 'Tweets with a picture, by what became of it (docs/pictures.md); `skipped` was shed, for lack of time or of a model, or the bundle reads no pictures.',
     labels: { status: [...IMAGE_STATUSES.filter((status) => status !== 'none'), 'other'] },
   },
   imageFetches: {

@@ -1,19 +1,16 @@
 import { LRUCache } from 'lru-cache';
+import { NEIGHBOURS } from '../inference/input-table.js';
+import type { NerManifest } from '../inference/manifest.js';
 import type { EncodedRow } from '../inference/row.js';
 import { createCharacters } from './characters.js';
 import { FLAGS, traitsOf, writeFlags } from './flags.js';
-import { createPieces } from './pieces.js';
+import type { Neighbours } from './neighbours.js';
+import { createPieces, WORD_BY_WORD } from './pieces.js';
 
 /** The part of a manifest that says how words become numbers (docs/bundles.md). */
-export interface TextSettings {
-  readonly max_pieces: number;
-  readonly pieces_per_word: number;
-  readonly pieces_per_mention: number;
-  readonly chars_per_word: number;
-  readonly alphabet: string;
-}
+export type TextSettings = NerManifest['text'];
 
-/** One reading of at most `max_pieces` pieces. Words are counted over the whole tweet. */
+/** One reading of at most `max_pieces` pieces, its context not counted. Words are counted over the whole tweet. */
 export interface EncodedWindow extends EncodedRow {
   /** The first word that the window reads. */
   readonly from: number;
@@ -29,33 +26,47 @@ export interface EncodedTweet {
 }
 
 export interface EncoderOptions {
-  /** The parsed `tokenizer.json`. */
-  readonly tokenizer: object;
+  /** The parsed `tokenizer.json`; null for a bundle that reads no pieces: each word then counts as one. */
+  readonly tokenizer: object | null;
   readonly settings: TextSettings;
+  /** Pieces of a row together with its context. @default 512 */
+  readonly rowPieces?: number | undefined;
+  /** @default the bundle reads none */
+  readonly neighbours?: Neighbours | null;
   /** Words whose numbers are kept. @default 50000 */
   readonly cachedWords?: number;
 }
 
 export interface Encoder {
-  encode(words: readonly string[]): EncodedTweet;
+  /**
+   * @param context what is read after the words, in every window: cut to what they leave of `rowPieces` @default nothing
+   */
+  encode(words: readonly string[], context?: string): EncodedTweet;
 }
 
 interface KnownWord {
   readonly ids: readonly number[];
   readonly chars: Uint8Array;
   readonly traits: number;
+  readonly neighbours: Uint32Array;
+  readonly weights: Float32Array;
 }
+
+const NO_CHARS = new Uint8Array(0);
+const NO_FLAGS = new Float32Array(0);
 
 /** Longer words are rare and each is another one: not worth keeping. */
 const LONGEST_CACHED = 64;
 
 /** @throws MnerError `bad_bundle` when the tokenizer cannot be read */
-export function createEncoder({ tokenizer, settings, cachedWords = 50_000 }: EncoderOptions): Encoder {
-  const pieces = createPieces(tokenizer, {
-    perWord: settings.pieces_per_word,
-    perMention: settings.pieces_per_mention,
-  });
-  const characters = createCharacters(settings.alphabet, settings.chars_per_word);
+export function createEncoder(options: EncoderOptions): Encoder {
+  const { tokenizer, settings, rowPieces = 512, neighbours = null, cachedWords = 50_000 } = options;
+  const limits = { perWord: settings.pieces_per_word, perMention: settings.pieces_per_mention };
+  const pieces = tokenizer ? createPieces(tokenizer, limits) : WORD_BY_WORD;
+  const { alphabet = '' } = settings;
+  const charsPerWord = alphabet === '' ? 0 : (settings.chars_per_word ?? 0);
+  const characters = charsPerWord === 0 ? () => NO_CHARS : createCharacters(alphabet, charsPerWord);
+  const perWord = neighbours ? NEIGHBOURS : 0;
   const known = new LRUCache<string, KnownWord>({ max: cachedWords });
   /** Pieces of a window besides `[CLS]` and `[SEP]`. */
   const room = settings.max_pieces - 2;
@@ -63,7 +74,11 @@ export function createEncoder({ tokenizer, settings, cachedWords = 50_000 }: Enc
   const look = (word: string): KnownWord => {
     const found = known.get(word);
     if (found) return found;
-    const fresh = { ids: pieces.ofWord(word), chars: characters(word), traits: traitsOf(word) };
+    const near = new Uint32Array(perWord);
+    const weights = new Float32Array(perWord);
+    neighbours?.write(word, near, weights, 0);
+    const ids = pieces.ofWord(word);
+    const fresh = { ids, chars: characters(word), traits: traitsOf(word), neighbours: near, weights };
     if (word.length <= LONGEST_CACHED) known.set(word, fresh);
     return fresh;
   };
@@ -71,32 +86,45 @@ export function createEncoder({ tokenizer, settings, cachedWords = 50_000 }: Enc
   const encodeWindow = (
     words: readonly KnownWord[],
     flags: Float32Array,
+    context: readonly number[],
     { from, to, keepFrom, keepTo }: WindowPlan,
   ): EncodedWindow => {
     const count = to - from;
-    let length = 2;
-    for (let i = from; i < to; i++) length += (words[i] as KnownWord).ids.length;
+    let own = 2;
+    for (let i = from; i < to; i++) own += (words[i] as KnownWord).ids.length;
+    // The tweet is never cut for its context; the context has what is left, and its own [SEP].
+    const extra = Math.max(0, Math.min(context.length, rowPieces - own - 1));
+    const length = extra === 0 ? own : own + extra + 1;
     const inputIds = new Int32Array(length);
     const wordOf = new Int32Array(length);
     const first = new Int32Array(count);
-    const chars = new Uint8Array(count * settings.chars_per_word);
+    const chars = new Uint8Array(count * charsPerWord);
+    const near = new Uint32Array(count * perWord);
+    const weights = new Float32Array(count * perWord);
     inputIds[0] = pieces.cls;
     let at = 1;
     for (let i = 0; i < count; i++) {
       const word = words[from + i] as KnownWord;
       first[i] = at;
-      chars.set(word.chars, i * settings.chars_per_word);
+      chars.set(word.chars, i * charsPerWord);
+      near.set(word.neighbours, i * perWord);
+      weights.set(word.weights, i * perWord);
       for (const id of word.ids) {
         inputIds[at] = id;
         wordOf[at++] = i + 1;
       }
     }
     inputIds[at] = pieces.sep;
+    if (extra > 0) {
+      inputIds.set(context.slice(0, extra), own);
+      inputIds[length - 1] = pieces.sep;
+    }
     return {
       from,
       keepFrom,
       keepTo,
       pieces: length,
+      ownPieces: own,
       words: count,
       padId: pieces.pad,
       inputIds,
@@ -104,21 +132,24 @@ export function createEncoder({ tokenizer, settings, cachedWords = 50_000 }: Enc
       first,
       chars,
       flags: flags.subarray(from * FLAGS, to * FLAGS),
+      neighbours: near,
+      neighbourWeights: weights,
     };
   };
 
   return {
-    encode(words) {
+    encode(words, context = '') {
       const looked = words.map(look);
       const traits = new Int32Array(looked.length);
       for (let i = 0; i < looked.length; i++) traits[i] = (looked[i] as KnownWord).traits;
-      const flags = new Float32Array(looked.length * FLAGS);
-      writeFlags(traits, flags);
+      const flags = settings.flags === undefined ? NO_FLAGS : new Float32Array(looked.length * FLAGS);
+      if (settings.flags !== undefined) writeFlags(traits, flags);
       const plan = planWindows(
         looked.map((word) => word.ids.length),
         room,
       );
-      return { words: words.length, windows: plan.map((window) => encodeWindow(looked, flags, window)) };
+      const beside = context === '' ? [] : pieces.ofText(context);
+      return { words: words.length, windows: plan.map((window) => encodeWindow(looked, flags, beside, window)) };
     },
   };
 }

@@ -15,7 +15,12 @@ export interface Pieces {
   readonly sep: number;
   /** Ids of a word's pieces, at least one. */
   ofWord(word: string): readonly number[];
+  /** Ids of all pieces of a text, each part between spaces prepared as a word is; there may be none. */
+  ofText(text: string): readonly number[];
 }
+
+/** For a model that reads no pieces: what it costs to read a text is still counted in them, one for a word. */
+export const WORD_BY_WORD: Pieces = { pad: 0, cls: 0, sep: 0, ofWord: () => [0], ofText: () => [] };
 
 /** JavaScript lower-cases a Σ at a word's end to ς, by context; the tokenizer that the model learned with knows only σ. */
 const CAPITAL_SIGMA = /Σ/g;
@@ -39,18 +44,19 @@ export function createPieces(tokenizer: object, limits: PieceLimits): Pieces {
     return id;
   };
   const unknown = [idOf('[UNK]')];
+  const idsOf = (part: string): readonly number[] =>
+    wordPiece.encode(prepare(part).replace(CAPITAL_SIGMA, 'σ'), { add_special_tokens: false }).ids;
   return {
     pad: idOf('[PAD]'),
     cls: idOf('[CLS]'),
     sep: idOf('[SEP]'),
     ofWord(word) {
       const limit = word.startsWith('@') ? limits.perMention : limits.perWord;
-      const { ids } = wordPiece.encode(prepare(readBlank(word)).replace(CAPITAL_SIGMA, 'σ'), {
-        add_special_tokens: false,
-      });
+      const ids = idsOf(readBlank(word));
       if (ids.length === 0) return unknown;
       return ids.length > limit ? ids.slice(0, limit) : ids;
     },
+    ofText: (text) => text.split(' ').flatMap((part) => (part === '' ? [] : idsOf(part))),
   };
 }
 

@@ -21,19 +21,20 @@ export interface Reading {
   readonly windows: number;
 }
 
+/** What a reading may be asked for beside words and picture. */
+export interface ReadOptions {
+  /** Text to read after the words, without labels; see `context.ts`. @default '' */
+  readonly context?: string;
+  /** @default 'live' */
+  readonly priority?: Priority | undefined;
+  /** Aborts when nobody waits for the reading any more: what has not begun is left. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Reads words: encodes them, waits for their batch, decodes. What an answer depends on belongs into the key of `repeats.ts`. */
 export interface Reader {
-  /**
-   * @param priority @default 'live'
-   * @param signal aborts when nobody waits for the reading any more: what has not begun is left
-   * @throws MnerError `inference_poison`, `inference_unavailable`
-   */
-  read(
-    words: readonly string[],
-    picture: PictureInput | null,
-    priority?: Priority,
-    signal?: AbortSignal,
-  ): Promise<Reading>;
+  /** @throws MnerError `inference_poison`, `inference_unavailable` */
+  read(words: readonly string[], picture: PictureInput | null, options?: ReadOptions): Promise<Reading>;
 }
 
 export interface ReaderParts {
@@ -55,8 +56,8 @@ export function createReader({ encoder, model, head, clock, emit }: ReaderParts)
   };
 
   return {
-    async read(words, picture, priority, signal) {
-      const tweet = timed('tokenize', () => encoder.encode(words));
+    async read(words, picture, { context, priority, signal } = {}) {
+      const tweet = timed('tokenize', () => encoder.encode(words, context));
       const results = await Promise.all(tweet.windows.map((window) => model.read(window, picture, priority, signal)));
       return timed('crf', () => {
         const { emissions, relevance, regions } = mergeWindows(tweet, results);

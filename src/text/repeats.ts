@@ -16,7 +16,7 @@ export interface Repeats {
   /**
    * A reader that answers as `reader` does.
    *
-   * @param identity what else than words and picture decides an answer: the bundle, its head, the provider. Asked at each reading,
+   * @param identity what else than words, picture and context decides an answer: the bundle, its head, the provider. Asked at each reading,
    * since a restarted host may come back on another provider
    */
   around(reader: Reader, identity: () => string): Reader;
@@ -24,7 +24,7 @@ export interface Repeats {
 
 /**
  * The key is a digest of all that an answer follows from: the identity, the words (which hold the convention for mentions: the two cut
- * a text differently, and have heads of their own), and the picture's features themselves. Not its URL, whose picture may
+ * a text differently, and have heads of their own), the context, and the picture's features themselves. Not its URL, whose picture may
  * change, nor that of its content, which another vision bundle may see differently.
  *
  * What is kept is the reading, counted in words. Where the words stand in a raw text is each tweet's own affair. An error is not
@@ -56,10 +56,10 @@ export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repe
 
   return {
     around: (reader, identity) => ({
-      read(words, picture, priority = 'live', signal) {
+      read(words, picture, { context = '', priority = 'live', signal } = {}) {
         const key = hash(
           'sha256',
-          JSON.stringify([identity(), picture === null ? null : digestOf(picture), words]),
+          JSON.stringify([identity(), picture === null ? null : digestOf(picture), words, context]),
           'base64url',
         );
         const known = readings.get(key);
@@ -80,7 +80,8 @@ export function createRepeats({ maxBytes, emit = silent }: RepeatsOptions): Repe
         }
         const company = createCompany();
         company.join(signal);
-        const begun = { reading: reader.read(words, picture, priority, company.left), priority, company };
+        const reading = reader.read(words, picture, { context, priority, signal: company.left });
+        const begun = { reading, priority, company };
         flights.set(key, begun);
         const over = () => {
           company.part();

@@ -21,3 +21,8 @@ export interface Tweet {
 export function usablePhoto(tweet: Tweet): Photo | undefined {
   return tweet.photos.find((photo) => Boolean(photo.url) || photo.data !== undefined);
 }
+
+/** What its author says that the picture shows: of the photo that counts, or, where none can be looked at, of the first that is described. */
+export function describedAs(tweet: Tweet): string | undefined {
+  return (usablePhoto(tweet) ?? tweet.photos.find(({ altText }) => altText))?.altText;
+}

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BLUE, plain, RED } from '../image/pictures.js';
-import { TINY, TINY_BUNDLES } from '../support/servers.js';
+import { TINY, TINY_BUNDLES, TOY_BUNDLES } from '../support/servers.js';
 import { mner } from '../support/worker-process.js';
 
 const CONLL = `IMGID:1
@@ -35,10 +35,13 @@ Beatles\tI-ORG
 let folder: string;
 let data: string;
 let pictures: string;
+let captions: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'mner-evaluate-'));
   data = join(folder, 'tweets.conll');
   pictures = join(folder, 'pictures');
+  captions = join(folder, 'captions.tsv');
+  writeFileSync(captions, '1\ta basketball player on a court\n3\t\n4\tfour men cross a road\n9\ta cat\n');
   writeFileSync(data, CONLL);
   mkdirSync(pictures);
   writeFileSync(join(pictures, '1.jpg'), await plain(RED).jpeg().toBuffer());
@@ -137,11 +140,36 @@ it('parts entities by what training held, and compares two bundles on the same t
   expect(runs[2]!.stdout).toMatch(/^CHUNKS +ham-tiny +ham-mute +DIFFERENCE +95 % +P\nlenient /m);
 });
 
+it('--captions feeds a bundle that reads descriptions; an empty caption, and one of no tweet, count for nothing', async () => {
+  const models = join(folder, 'toys');
+  cpSync(TOY_BUNDLES, models, { recursive: true });
+  cpSync(TINY_BUNDLES, models, { recursive: true });
+  const env = { ...TINY, MNER_MODELS_DIR: models, MNER_BUNDLE: 'toy-context' };
+  const read = (...args: string[]) => mner(['evaluate', '--data', data, ...args], { env });
+  const [without, withCaptions, raw] = await Promise.all([
+    read(),
+    read('--captions', captions, '--against', 'ham-tiny'),
+    read('--captions', captions, '--raw', '--json'),
+  ]);
+  expect([without.code, withCaptions.code, raw.code]).toEqual([0, 0, 0]);
+  expect(without.stderr).toBe('4 tweets, 0 with a picture, bundle toy-context, mentions entity\n');
+  expect(withCaptions.stderr).toBe(
+    'ham-tiny reads no captions: it read the texts alone.\n4 tweets, 2 with a caption, bundle toy-context, mentions entity\n',
+  );
+  // Every word of a tweet with a context is a person to this toy, and no other word is anything.
+  expect(without.stdout).toMatch(/^expected calibration error 0\.0000 over 0 entities$/m);
+  expect(withCaptions.stdout).toMatch(/^expected calibration error 0\.\d{4} over 10 entities$/m);
+  expect(JSON.parse(raw.stdout).lenient.by_type.PER).toMatchObject({ recall: 0, support: 1 });
+});
+
 it('says in one sentence what it cannot use', async () => {
   const empty = join(folder, 'empty.conll');
   writeFileSync(empty, '\n\n');
   const refused = await Promise.all([
-    evaluate('--captions', 'captions.tsv'),
+    evaluate('--captions', captions),
+    evaluate('--captions', 'nowhere.tsv'),
+    evaluate('--captions', captions, '--no-image'),
+    evaluate('--captions', data),
     evaluate('--mentions', 'perhaps'),
     evaluate('--images', 'nowhere'),
     evaluate('--train', 'nowhere.txt'),
@@ -152,7 +180,10 @@ it('says in one sentence what it cannot use', async () => {
   ]);
   const sentence = (says: RegExp) => ({ code: 2, stdout: '', stderr: expect.stringMatching(says) });
   expect(refused).toEqual([
-    sentence(/^mner: --captions needs a family that reads captions.*\n$/),
+    sentence(/^mner: --captions needs a bundle that reads descriptions of pictures .*; ham-tiny does not\.\n$/),
+    sentence(/^mner: The file nowhere\.tsv cannot be read\.\n$/),
+    sentence(/^mner: --captions and --no-image exclude each other\.\n$/),
+    sentence(/^mner: Line 1 of the captions is not an image id, a tab and a caption\.\n$/),
     sentence(/^mner: --mentions takes auto, ignore or entity, not "perhaps"\.\n$/),
     sentence(/^mner: The folder of pictures nowhere does not exist\.\n$/),
     sentence(/^mner: The file nowhere\.txt cannot be read\.\n$/),

@@ -101,6 +101,7 @@ function pictureOf(one: Case): PictureInput | null {
   return {
     grid: Uint16Array.from(one.grid_times_4, (value) => toHalf(value / 4)),
     embedding: Uint16Array.from(one.embedding_times_128, (value) => toHalf(value / 128)),
+    tags: [],
     objects: one.object_classes.flatMap((number, i) =>
       number === 0 ? [] : [{ class: number - 1, score: one.object_scores[i]!, box: one.boxes[i]! }],
     ),

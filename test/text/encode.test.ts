@@ -4,7 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { createEncoder, planWindows } from '#mner/text/encode.js';
 import { mergeWindows } from '#mner/text/merge.js';
 
-const settings = { max_pieces: 32, pieces_per_word: 8, pieces_per_mention: 3, chars_per_word: 16, alphabet: 'abc' };
+const settings = {
+  max_pieces: 32,
+  pieces_per_word: 8,
+  pieces_per_mention: 3,
+  chars_per_word: 16,
+  alphabet: 'abc',
+  flags: 26 as const,
+};
 const tokenizer = JSON.parse(readFileSync('test/fixtures/bundles/ham-tiny/tokenizer.json', 'utf8'));
 
 describe('windows', () => {

@@ -24,6 +24,7 @@ const encoder = createEncoder({
     pieces_per_mention: 3,
     chars_per_word: 16,
     alphabet: fixture.alphabet,
+    flags: 26,
   },
 });
 

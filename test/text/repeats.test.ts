@@ -9,6 +9,7 @@ import { createRepeats } from '#mner/text/repeats.js';
 const picture = (value: number): PictureInput => ({
   grid: new Uint16Array(8).fill(value),
   embedding: new Uint16Array(4).fill(1),
+  tags: [],
   objects: [],
 });
 
@@ -27,7 +28,7 @@ function setUp(maxBytes = 1 << 20) {
     fail: (error: MnerError) => void;
   }[] = [];
   const slow: Reader = {
-    read: (words, _picture, _priority, signal) =>
+    read: (words, _picture, { signal } = {}) =>
       new Promise((resolve, reject) => {
         asked.push({ words, signal, land: () => resolve(reading(words)), fail: reject });
       }),
@@ -86,8 +87,8 @@ describe('a reading whose lanes are closed', () => {
   it('goes on for whoever still waits', async () => {
     const { reader, asked } = setUp();
     const gone = new AbortController();
-    void reader.read(['Rome'], null, 'live', gone.signal);
-    const other = reader.read(['Rome'], null, 'live', new AbortController().signal);
+    void reader.read(['Rome'], null, { signal: gone.signal });
+    const other = reader.read(['Rome'], null, { signal: new AbortController().signal });
     gone.abort();
     expect(asked[0]?.signal?.aborted).toBe(false);
     asked[0]!.land();
@@ -97,10 +98,13 @@ describe('a reading whose lanes are closed', () => {
   it('is given up when nobody waits, and whoever comes then has one of his own', async () => {
     const { reader, asked, results } = setUp();
     const gone = new AbortController();
-    const left = [reader.read(['Rome'], null, 'live', gone.signal), reader.read(['Rome'], null, 'live', gone.signal)];
+    const left = [
+      reader.read(['Rome'], null, { signal: gone.signal }),
+      reader.read(['Rome'], null, { signal: gone.signal }),
+    ];
     gone.abort();
     expect(asked[0]?.signal?.aborted).toBe(true);
-    const fresh = reader.read(['Rome'], null, 'live', new AbortController().signal);
+    const fresh = reader.read(['Rome'], null, { signal: new AbortController().signal });
     expect(asked).toHaveLength(2);
     expect(asked[1]?.signal?.aborted).toBe(false);
     asked[0]!.fail(new MnerError('inference_unavailable'));
@@ -113,7 +117,7 @@ describe('a reading whose lanes are closed', () => {
   it('goes on for one who never goes, as a command does', () => {
     const { reader, asked } = setUp();
     const gone = new AbortController();
-    void reader.read(['Rome'], null, 'live', gone.signal);
+    void reader.read(['Rome'], null, { signal: gone.signal });
     void reader.read(['Rome'], null);
     gone.abort();
     expect(asked[0]?.signal?.aborted).toBe(false);
@@ -122,9 +126,12 @@ describe('a reading whose lanes are closed', () => {
 
 it('a live tweet does not wait for a replay of the same: it takes the flight over', async () => {
   const { reader, asked, results } = setUp();
-  const replay = reader.read(['Rome'], null, 'replay');
-  const live = reader.read(['Rome'], null, 'live');
-  const [another, last] = [reader.read(['Rome'], null, 'replay'), reader.read(['Rome'], null, 'live')];
+  const replay = reader.read(['Rome'], null, { priority: 'replay' });
+  const live = reader.read(['Rome'], null, { priority: 'live' });
+  const [another, last] = [
+    reader.read(['Rome'], null, { priority: 'replay' }),
+    reader.read(['Rome'], null, { priority: 'live' }),
+  ];
   expect(asked).toHaveLength(2);
   asked[1]!.land();
   expect(await another).toBe(await live);
@@ -139,6 +146,7 @@ describe('what could have another answer', () => {
     ['other words', ({ reader }) => reader.read(['Kobe', 'Byrant'], null)],
     ['the same letters cut otherwise', ({ reader }) => reader.read(['Kobe Bryant'], null)],
     ['words in another case', ({ reader }) => reader.read(['kobe', 'Bryant'], null)],
+    ['text beside them', ({ reader }) => reader.read(['Kobe', 'Bryant'], null, { context: 'a court' })],
     ['a picture', ({ reader }) => reader.read(['Kobe', 'Bryant'], picture(0))],
     ['another bundle', ({ repeats, slow }) => repeats.around(slow, () => 'ham@2').read(['Kobe', 'Bryant'], null)],
   ])('is read for itself: %s', (_what, read) => {

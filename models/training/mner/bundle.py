@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 
 KINDS = ("ner", "vision", "bridge")
-FAMILIES = ("ham", "ita", "mcg", "bga", "vision")
 PRECISIONS = ("int8", "fp16", "fp32")
 REQUIRED = ("name", "family", "kind", "version", "precision", "training", "scores", "licence", "credit")
 
@@ -79,9 +79,11 @@ def write_manifest(folder: Path, fields: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key in REQUIRED if key not in fields]
     if missing:
         raise ValueError(f"the manifest lacks {', '.join(missing)}")
-    for key, allowed in (("kind", KINDS), ("family", FAMILIES), ("precision", PRECISIONS)):
+    for key, allowed in (("kind", KINDS), ("precision", PRECISIONS)):
         if fields[key] not in allowed:
             raise ValueError(f"{key} is {fields[key]!r}, not one of {', '.join(allowed)}")
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", fields["family"]) or (fields["family"] == "vision") != (fields["kind"] == "vision"):
+        raise ValueError(f"family is {fields['family']!r}: a lower-case name, and vision for a vision bundle alone")
     if fields["name"] != folder.name:
         raise ValueError(f"the bundle is called {fields['name']!r}, its folder {folder.name!r}")
 

@@ -7,12 +7,11 @@ import { memoryCache } from '../../image/cache/memory.js';
 import type { Row } from '../../inference/row.js';
 import { startKafka } from '../../local/kafka.js';
 import { startRedis } from '../../local/redis.js';
-import { loadModels, type Models } from '../../models.js';
+import { encoderOf, loadModels, type Models } from '../../models.js';
 import { openStations } from '../../stations.js';
 import type { Broker } from '../../stream/port.js';
 import { silent } from '../../telemetry/events.js';
 import { createTelemetry } from '../../telemetry/telemetry.js';
-import { createEncoder } from '../../text/encode.js';
 import { splitWords } from '../../text/words.js';
 import { say } from '../print.js';
 import { type RecordedTweet, readRecorded, sampleEvenly } from './recorded.js';
@@ -78,7 +77,7 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
   const size = Math.max(50, Math.round(TWEETS_PER_SECOND * seconds));
   const recorded = await readRecorded(options.tweets, size);
   const models = await loadModels(config);
-  const encoder = createEncoder({ tokenizer: models.tokenizer, settings: models.ner.manifest.text });
+  const encoder = encoderOf(models.ner);
   const encode = (tweet: RecordedTweet): LabTweet => {
     const words = splitWords(tweet.text, config.mentions).map((word) => word.text);
     return { ...tweet, rows: encoder.encode(words).windows.map((text) => ({ text, picture: null })) };

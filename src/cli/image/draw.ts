@@ -7,18 +7,18 @@ const LONGEST = 1024;
 /**
  * The picture with its objects' boxes, and, where the gate weighed its regions, with a veil over the cells that count less.
  *
- * @param regions [R + K + 1] as docs/bundles.md has it: R cells of a square grid first
+ * @param cells weights of a square grid, row by row; null where the model weighs none
  * @returns PNG
  */
 export async function drawFindings(
   picture: Buffer,
   objects: readonly SeenObject[],
-  regions: Float32Array | null,
+  cells: readonly (readonly number[])[] | null,
 ): Promise<Buffer> {
   const size = { width: LONGEST, height: LONGEST, fit: 'inside' as const, withoutEnlargement: true };
   const { data, info } = await sharp(picture).rotate().resize(size).png().toBuffer({ resolveWithObject: true });
   const { width, height } = info;
-  const shapes = [...veil(regions, width, height), ...objects.map((one) => box(one, width, height))];
+  const shapes = [...veil(cells, width, height), ...objects.map((one) => box(one, width, height))];
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${shapes.join('')}</svg>`;
   return sharp(data)
     .composite([{ input: Buffer.from(svg) }])
@@ -26,13 +26,11 @@ export async function drawFindings(
     .toBuffer();
 }
 
-function veil(regions: Float32Array | null, width: number, height: number): string[] {
-  if (regions === null) return [];
-  // The vision bundle finds at most five objects, and the scene comes last.
-  const side = Math.floor(Math.sqrt(regions.length - 6));
-  const cells = regions.subarray(0, side * side);
+function veil(grid: readonly (readonly number[])[] | null, width: number, height: number): string[] {
+  const cells = grid?.flat() ?? [];
+  const side = grid?.length ?? 0;
   const most = Math.max(...cells, Number.MIN_VALUE);
-  return Array.from(cells, (weight, i) => {
+  return cells.map((weight, i) => {
     const x = ((i % side) * width) / side;
     const y = (Math.floor(i / side) * height) / side;
     const shade = (0.6 * (1 - weight / most)).toFixed(3);

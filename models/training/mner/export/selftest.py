@@ -18,16 +18,25 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from mner.bundle import GRAPH, MANIFEST, file_table, graph_signature
-from mner.text.words import Pieces, numbers
+from mner.text.context import ContextSettings, context_pieces, with_context
+from mner.text.neighbours import FILE as NEIGHBOURS
+from mner.text.neighbours import read_neighbours
+from mner.text.words import Pieces, char_codes, flags, numbers
 
+TOKENIZER = "tokenizer.json"
 FILE = "selftest.json"
 #: Largest difference of any value, by precision. The int8 graphs have seven-bit weights, so they say the same on every machine.
 TOLERANCE = {"int8": 0.02, "fp16": 0.05, "fp32": 0.005}
-CASES: tuple[tuple[tuple[str, ...], bool], ...] = (
-    (("Kobe", "Bryant", "scores", "60", "in", "his", "last", "game", "#MambaDay"), False),
-    (("RT", "@nba", ":", "the", "Golden", "State", "Warriors", "win", "in", "Oakland", "http://t.co/x"), False),
-    (("Kobe", "Bryant", "scores", "60", "in", "his", "last", "game", "#MambaDay"), True),
+KOBE = ("Kobe", "Bryant", "scores", "60", "in", "his", "last", "game", "#MambaDay")
+#: Words, whether there is a picture, and the text beside the tweet.
+CASES: tuple[tuple[tuple[str, ...], bool, str], ...] = (
+    (KOBE, False, ""),
+    (("RT", "@nba", ":", "the", "Golden", "State", "Warriors", "win", "in", "Oakland", "http://t.co/x"), False, ""),
+    (KOBE, True, ""),
+    (KOBE, False, "a man in a yellow shirt throws a ball . person, sports ball"),
 )
+#: The inputs that are made of a picture.
+PICTURE = {"image", "grid", "embedding", "boxes", "object_classes", "object_scores", "tags", "tag_scores"}
 
 Feed = dict[str, NDArray[Any]]
 
@@ -43,31 +52,46 @@ def pattern(shape: list[int], times: int, modulus: int, divisor: int) -> NDArray
 
 
 def picture_feed(inputs: dict[str, Any], picture: bool) -> Feed:
-    feed: Feed = {"image": np.array([1.0 if picture else 0.0], np.float32)}
-    feed["grid"] = pattern(size(inputs["grid"]["shape"]), 31, 17, 8) if picture else np.zeros(size(inputs["grid"]["shape"]), np.float16)
-    feed["embedding"] = pattern(size(inputs["embedding"]["shape"]), 7, 5, 32) if picture else np.zeros(size(inputs["embedding"]["shape"]), np.float16)
-    boxes = np.zeros(size(inputs["boxes"]["shape"]), np.float32)
-    classes = np.zeros(size(inputs["object_classes"]["shape"]), np.int64)
-    scores = np.zeros(size(inputs["object_scores"]["shape"]), np.float32)
-    if picture:
-        boxes[0, 0], classes[0, 0], scores[0, 0] = (0.25, 0.25, 0.75, 0.75), 1, 0.5
-    return feed | {"boxes": boxes, "object_classes": classes, "object_scores": scores}
+    """Those of a picture's inputs that the graph has: a made-up picture, or none."""
+    kinds = {"float16": np.float16, "float32": np.float32, "int64": np.int64}
+    feed: Feed = {name: np.zeros(size(v["shape"]), kinds[v["type"]]) for name, v in inputs.items() if name in PICTURE}
+    if not picture:
+        return feed
+    for name, times, modulus, divisor in (("grid", 31, 17, 8), ("embedding", 7, 5, 32)):
+        if name in feed:
+            feed[name] = pattern(size(inputs[name]["shape"]), times, modulus, divisor)
+    first = {"boxes": (0.25, 0.25, 0.75, 0.75), "object_classes": 1, "object_scores": 0.5, "tags": 1, "tag_scores": 0.5}
+    for name, value in first.items():
+        if name in feed:
+            feed[name][0, 0] = value
+    if "image" in feed:
+        feed["image"][0] = 1
+    return feed
 
 
-def text_feed(words: tuple[str, ...], pieces: Pieces) -> Feed:
-    n = numbers(list(words), pieces)
-    length = len(n.input_ids)
-    return {
-        "input_ids": np.array([n.input_ids], np.int64),
-        "attention_mask": np.ones((1, length), np.int64),
-        "word_of": np.array([n.word_of], np.int64),
-        "first": np.array([n.first], np.int64),
-        "chars": np.array([n.chars], np.int64),
-        "flags": np.array([n.flags], np.float32),
+def text_feed(words: tuple[str, ...], context: str, folder: Path, inputs: dict[str, Any], max_pieces: int) -> Feed:
+    feed: Feed = {
+        "chars": np.array([[char_codes(word) for word in words]], np.int64),
+        "flags": np.array([flags(words)], np.float32),
     }
+    if (folder / TOKENIZER).exists():
+        pieces = Pieces(folder / TOKENIZER)
+        n = numbers(list(words), pieces)
+        row = with_context(n, context_pieces(context, pieces), pieces, max_pieces)
+        feed |= {
+            "input_ids": np.array([row.input_ids], np.int64),
+            "attention_mask": np.ones((1, len(row.input_ids)), np.int64),
+            "token_type_ids": np.array([row.token_type_ids], np.int64),
+            "word_of": np.array([row.word_of], np.int64),
+            "first": np.array([n.first], np.int64),
+        }
+    if "neighbours" in inputs or "neighbour_weights" in inputs:
+        rows, weights = read_neighbours(folder / NEIGHBOURS).of_words(words)
+        feed |= {"neighbours": rows[None], "neighbour_weights": weights[None]}
+    return feed
 
 
-def cases_of(folder: Path, kind: str, inputs: dict[str, Any]) -> list[dict[str, Any]]:
+def cases_of(folder: Path, kind: str, inputs: dict[str, Any], context: ContextSettings | None) -> list[dict[str, Any]]:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(str(folder / GRAPH), options, providers=["CPUExecutionProvider"])
@@ -81,22 +105,23 @@ def cases_of(folder: Path, kind: str, inputs: dict[str, Any]) -> list[dict[str, 
         shape = size(inputs["pixels"]["shape"])
         pixels = ((np.arange(int(np.prod(shape))) * 31) % 251).astype(np.uint8).reshape(shape)
         return [{"outputs": run({"pixels": pixels}, ("embedding",))}]
-    pieces = Pieces(folder / "tokenizer.json")
-    sees = "grid" in inputs
     cases = []
-    for words, picture in CASES:
-        if picture and not sees:
+    for words, picture, beside in CASES:
+        if (picture and not PICTURE & set(inputs)) or (beside and context is None):
             continue
-        feed = text_feed(words, pieces) | (picture_feed(inputs, picture) if sees else {})
-        wanted = ("emissions", "relevance") if picture else ("emissions",)
-        cases.append({"words": list(words), "picture": picture, "outputs": run(feed, wanted)})
+        feed = text_feed(words, beside, folder, inputs, context.max_pieces if context else 512) | picture_feed(inputs, picture)
+        case: dict[str, Any] = {"words": list(words), "picture": picture, **({"context": beside} if beside else {})}
+        cases.append(case | {"outputs": run(feed, ("emissions", "relevance") if picture else ("emissions",))})
     return cases
 
 
-def write_selftest(folder: Path, kind: str, precision: str) -> None:
-    """Write `selftest.json` of the bundle in `folder`. Call it when all other files are there, and before `write_manifest`."""
+def write_selftest(folder: Path, kind: str, precision: str, context: ContextSettings | None = None) -> None:
+    """Write `selftest.json` of the bundle in `folder`. Call it when all other files are there, and before `write_manifest`.
+
+    `context` is the manifest's field of that name, for a bundle that reads text beside the tweet.
+    """
     inputs, _ = graph_signature(folder / GRAPH)
-    test = {"schema": "mner-selftest/1", "tolerance": TOLERANCE[precision], "cases": cases_of(folder, kind, inputs)}
+    test = {"schema": "mner-selftest/1", "tolerance": TOLERANCE[precision], "cases": cases_of(folder, kind, inputs, context)}
     (folder / FILE).write_text(json.dumps(test, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
@@ -105,7 +130,9 @@ def main() -> None:
     parser.add_argument("bundles", type=Path, nargs="+")
     for folder in parser.parse_args().bundles:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        write_selftest(folder, manifest["kind"], manifest["precision"])
+        beside = manifest.get("context")
+        context = ContextSettings(**beside | {"sources": tuple(beside["sources"])}) if beside else None
+        write_selftest(folder, manifest["kind"], manifest["precision"], context)
         manifest["files"] = file_table(folder)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -35,7 +35,7 @@ class Neighbours:
 
     words: tuple[str, ...]  # [W] forms
     rows: NDArray[np.uint32]  # [W,4]
-    weights: NDArray[np.float16]  # [W,4]
+    weights: NDArray[np.float32]  # [W,4]
     table_rows: int  # V
 
     def of(self, word: str) -> tuple[list[int], list[float]]:
@@ -44,7 +44,7 @@ class Neighbours:
         at = bisect_left(self.words, form, key=str.encode)
         if at == len(self.words) or self.words[at].encode() != form:
             return [0] * NEAREST, [0.0] * NEAREST
-        return self.rows[at].tolist(), self.weights[at].astype(float).tolist()
+        return self.rows[at].tolist(), self.weights[at].tolist()
 
     def of_words(self, words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The inputs `neighbours` and `neighbour_weights` of a tweet: [T,4] both."""
@@ -63,7 +63,7 @@ def nearest(words: Sequence[str], vectors: NDArray[np.float32], block: int = 102
     count, near = len(words), min(NEAREST, max(0, len(words) - 1))
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     rows = np.zeros((count, NEAREST), np.uint32)
-    weights = np.zeros((count, NEAREST), np.float16)
+    weights = np.zeros((count, NEAREST), np.float32)
     for begin in range(0, count, block) if near else ():
         cosine = unit[begin : begin + block] @ unit.T
         own = np.arange(len(cosine))
@@ -93,7 +93,7 @@ def write_neighbours(path: Path, table: Neighbours) -> None:
         + struct.pack("<II", len(names), table.table_rows)
         + places.tobytes()
         + table.rows.astype("<u4").tobytes()
-        + table.weights.astype("<f2").tobytes()
+        + table.weights.astype("<f4").tobytes()
         + b"".join(names)
     )
 
@@ -106,7 +106,7 @@ def read_neighbours(path: Path) -> Neighbours:
     places = np.frombuffer(data, "<u4", count + 1, HEAD)
     at = HEAD + places.nbytes
     rows = np.frombuffer(data, "<u4", count * NEAREST, at).reshape(count, NEAREST)
-    weights = np.frombuffer(data, "<f2", count * NEAREST, at + rows.nbytes).reshape(count, NEAREST)
+    weights = np.frombuffer(data, "<f4", count * NEAREST, at + rows.nbytes).reshape(count, NEAREST)
     names = data[at + rows.nbytes + weights.nbytes :]
     words = tuple(names[a:b].decode() for a, b in zip(places[:-1].tolist(), places[1:].tolist(), strict=True))
-    return Neighbours(words, rows.astype(np.uint32), weights.astype(np.float16), table_rows)
+    return Neighbours(words, rows.astype(np.uint32), weights.astype(np.float32), table_rows)
