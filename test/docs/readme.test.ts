@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '#mner/config/load.js';
 import { mner } from '../support/worker-process.js';
+import { commandsOf, environmentOf, runCommands } from './commands.js';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const README = read('README.md');
@@ -18,16 +19,6 @@ const PAGES = [
 
 function read(file: string): string {
   return readFileSync(join(ROOT, file), 'utf8');
-}
-
-/** The lines of every `sh` block of a page. */
-function commandsOf(page: string): string[] {
-  return [...page.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block]) => (block ?? '').trim().split('\n'));
-}
-
-/** A command line's words, as a shell would cut these simple ones. */
-function wordsOf(line: string): string[] {
-  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
 }
 
 describe('the documents', () => {
@@ -60,38 +51,15 @@ describe('the documents', () => {
   });
 });
 
-/** What the commands of the README need to find the servers of the suite; its topics are its own. */
-function environment(): Record<string, string> {
-  const { MNER_TEST_BROKERS: brokers, MNER_TEST_REDIS_URL: redis } = process.env;
-  return {
-    ...(brokers && { MNER_BROKERS: brokers }),
-    ...(redis && { MNER_REDIS_URL: redis }),
-    MNER_INPUT_TOPIC: 'readme.tweets',
-    MNER_OUTPUT_TOPIC: 'readme.entities',
-    MNER_DEAD_LETTER_TOPIC: 'readme.dead',
-    MNER_GROUP: 'readme',
-    MNER_HTTP_PORT: '0',
-  };
-}
-
 const missing = process.env.MNER_TEST_BROKERS && process.env.MNER_TEST_REDIS_URL ? '' : ' (skipped: no servers)';
 
 describe.skipIf(missing !== '')(`the README's commands${missing}`, () => {
-  const lines = commandsOf(README).filter((line) => line.startsWith('npx mner '));
+  const lines = commandsOf(README);
 
   it('run in the order of the page, the worker beside those that follow it', async () => {
     expect(lines.length).toBeGreaterThan(5);
-    let worker: ReturnType<typeof mner> | undefined;
-    const stop = new AbortController();
-    for (const line of lines) {
-      const args = wordsOf(line).slice(2);
-      if (args[0] === 'run') worker = mner(args, { env: environment(), signal: stop.signal });
-      else {
-        const { code, stderr } = await mner(args, { env: environment() });
-        expect([line, code, code === 0 ? '' : stderr]).toEqual([line, 0, '']);
-      }
+    for (const { line, code, stderr } of await runCommands(lines, environmentOf('readme'))) {
+      expect([line, code, code === 0 ? '' : stderr]).toEqual([line, 0, '']);
     }
-    stop.abort();
-    expect((await worker)?.code).toBe(0);
   }, 120_000);
 });
