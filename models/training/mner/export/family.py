@@ -174,12 +174,13 @@ def main() -> None:
     shutil.copyfile(args.tokenizer, args.out / "tokenizer.json")
     if neighbours is not None:
         shutil.copyfile(args.vectors / NEIGHBOUR_FILE, args.out / NEIGHBOUR_FILE)
-    write_selftest(args.out, "ner", "int8")
+    context = ContextSettings() if "token_type_ids" in names else None
+    write_selftest(args.out, "ner", "int8", context)
     fields: dict[str, Any] = {"name": args.out.name, "family": family, "kind": "ner", "version": args.version, "precision": "int8"}
-    if set(PICTURE_INPUTS) & set(names) or "token_type_ids" in names:
+    if set(PICTURE_INPUTS) & set(names) or context is not None:
         fields["vision"] = {"family": "vision", "version": args.vision_version}
-    if "token_type_ids" in names:
-        fields["context"] = ContextSettings().to_json()
+    if context is not None:
+        fields["context"] = context.to_json()
     fields |= {
         "text": text_table(),
         "labels": list(LABELS),

@@ -108,5 +108,7 @@ def read_neighbours(path: Path) -> Neighbours:
     rows = np.frombuffer(data, "<u4", count * NEAREST, at).reshape(count, NEAREST)
     weights = np.frombuffer(data, "<f4", count * NEAREST, at + rows.nbytes).reshape(count, NEAREST)
     names = data[at + rows.nbytes + weights.nbytes :]
+    if len(names) != int(places[-1]):
+        raise ValueError(f"{path} is cut off, or too long")
     words = tuple(names[a:b].decode() for a, b in zip(places[:-1].tolist(), places[1:].tolist(), strict=True))
     return Neighbours(words, rows.astype(np.uint32), weights.astype(np.float32), table_rows)
