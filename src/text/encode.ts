@@ -107,8 +107,10 @@ export function createEncoder(options: EncoderOptions): Encoder {
       const word = words[from + i] as KnownWord;
       first[i] = at;
       chars.set(word.chars, i * charsPerWord);
-      near.set(word.neighbours, i * perWord);
-      weights.set(word.weights, i * perWord);
+      if (neighbours) {
+        near.set(word.neighbours, i * perWord);
+        weights.set(word.weights, i * perWord);
+      }
       for (const id of word.ids) {
         inputIds[at] = id;
         wordOf[at++] = i + 1;

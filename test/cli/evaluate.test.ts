@@ -192,4 +192,5 @@ it('says in one sentence what it cannot use', async () => {
     sentence(/^mner: The file nowhere\.conll cannot be read\.\n$/),
     sentence(/^mner: The file .*empty\.conll holds no labelled tweet in CoNLL form\.\n$/),
   ]);
-});
+  // Eleven processes at once.
+}, 120_000);

@@ -61,5 +61,5 @@ describe.skipIf(missing !== '')(`the README's commands${missing}`, () => {
     for (const { line, code, stderr } of await runCommands(lines, environmentOf('readme'))) {
       expect([line, code, code === 0 ? '' : stderr]).toEqual([line, 0, '']);
     }
-  }, 120_000);
+  }, 300_000);
 });

@@ -1,11 +1,16 @@
 """What the fusion promises: no picture, no change; padding and neighbours change nothing."""
 
+import tempfile
 import unittest
+from pathlib import Path
 
+import numpy as np
 import torch
 
-from mner.export.graph import example_inputs
+from mner.export.check import open_session
+from mner.export.graph import INPUTS, example_inputs, export_graph, trace
 from mner.families.ham import Ham, HamConfig, cell_shares
+from mner.families.plain import Plain
 from mner.text.branch import TextConfig
 from mner.text.encoder import EncoderConfig
 
@@ -25,6 +30,20 @@ class Fusion(unittest.TestCase):
             emissions, relevance, regions = self.model(*inputs)
             self.assertTrue(torch.equal(emissions, self.model.text(*inputs[:6]).emissions))
         self.assertEqual(float(relevance.abs().sum() + regions.abs().sum()), 0.0)
+
+    def test_so_it_does_in_the_exported_graphs_to_the_bit(self) -> None:
+        inputs = dict(zip(INPUTS, example_inputs(self.c, 100), strict=True))
+        plain = Plain(self.model.text.config)
+        plain.text = self.model.text
+        with tempfile.TemporaryDirectory() as folder:
+            whole, branch = Path(folder) / "ham.onnx", Path(folder) / "text.onnx"
+            export_graph(self.model, self.c, 100, whole)
+            trace(plain, {n: inputs[n] for n in Plain.INPUTS}, {"emissions": ("batch", "words", 2, 9)}, branch)
+            feed = {n: v.numpy() for n, v in inputs.items()} | {"image": np.zeros(3, np.float32)}  # all else as if there were one
+            emissions, relevance, regions = open_session(whole).run(None, feed)
+            alone = open_session(branch).run(None, {n: feed[n] for n in Plain.INPUTS})[0]
+        self.assertTrue(np.array_equal(emissions, alone))
+        self.assertEqual(float(np.abs(relevance).sum() + np.abs(regions).sum()), 0.0)
 
     def test_a_picture_changes_something(self) -> None:
         inputs = example_inputs(self.c, 100)
