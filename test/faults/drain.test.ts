@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { childrenOf, commandOf } from '../cli/processes.js';
 import { LONG, seen } from '../support/seen.js';
 import { eventually, metric, tweet } from '../support/worker-stage.js';
@@ -49,6 +49,10 @@ describe('a real worker that is told to stop, on three brokers', { timeout: 90_0
       await ledger.all();
       // A model that stands still is the slowest there is, on any machine: it has one batch or two, and the rest waits before it.
       const model = childrenOf(first.pid).filter((pid) => commandOf(pid).includes('host-child')) as [number];
+      // One that stands still does not see its worker end: not to be left behind, however the test ends.
+      onTestFinished(() => {
+        if (commandOf(model[0]).includes('host-child')) process.kill(model[0], 'SIGKILL');
+      });
       process.kill(model[0], 'SIGSTOP');
       await ledger.feed(300);
       await eventually(async () => (await metric(first, 'mner_queued_tweets')) > 500);
