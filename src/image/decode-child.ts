@@ -1,7 +1,8 @@
 /**
- * The decoding process: takes pictures that strangers drew, one at a time, and answers its worker over Node's IPC channel.
+ * The decoding process: takes pictures that strangers drew, one at a time, and answers its worker over the channel between them.
  * Started by `decode-process.ts`, and by nothing else.
  */
+import { openWorkerChannel, worker } from '../inference/channel.js';
 import { createLocalDecoder } from './decode-local.js';
 import type { DecodeSettings, FromDecoder } from './decode-wire.js';
 
@@ -12,13 +13,14 @@ process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 // The worker stopped, or died, be it by kill -9. An ordinary exit would wait for the thread that decodes, perhaps for ever.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
-process.on('message', (bytes: Uint8Array) => {
-  void decoder.decode(bytes).then((decoded) => send({ type: 'answer', decoded }));
+worker.on('message', (bytes) => {
+  void decoder.decode(bytes as Uint8Array).then((decoded) => send({ type: 'answer', decoded }));
 });
+const channel = openWorkerChannel();
 if (!process.connected) process.exit(0);
 send({ type: 'ready' });
 
 function send(message: FromDecoder): void {
   // A worker that is gone cannot be told; `disconnect` ends this process.
-  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+  channel.send(message);
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.js';
 import { asMnerError, MnerError } from '../errors.js';
+import { CHANNEL_FD, type Channel, openChildChannel } from '../inference/channel.js';
 import { bareEnvironment, limited, watchMemory } from './decode-limits.js';
 
 export interface GuardedProcessOptions<A extends Answer> {
@@ -59,6 +60,7 @@ export interface GuardedProcess<A extends Answer> {
 
 interface Child<A> {
   readonly process: ChildProcess;
+  readonly channel: Channel | null;
   ready: boolean;
   /** Tasks that it was given. */
   tasks: number;
@@ -70,6 +72,8 @@ interface Child<A> {
   hear: (news: News<A>) => void;
 }
 
+/** Pixels and a second picture in grey are a tenth of it. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 /** Of what a dying process says on stderr, so much goes into the log. */
 const LAST_WORDS = 500;
 /** How it ends when it has used up its CPU time, which is nobody's fault. */
@@ -84,14 +88,22 @@ export function createGuardedProcess<A extends Answer>(options: GuardedProcessOp
 
   function launch(): Child<A> {
     const spawned = fork(program, [JSON.stringify(settings)], {
-      serialization: 'advanced',
       env: bareEnvironment(),
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
       ...limited(maxMemoryBytes, undefined, options.threads),
     });
     let gone = () => {};
+    const heard = (message: unknown) => {
+      const news = readMessage(message);
+      // It says once that it is ready, and then only answers.
+      if (news === null || (news.type === 'ready') === started.ready) return kill(started, 'crashed');
+      started.ready = true;
+      started.hear(news);
+    };
+    const broken = () => kill(started, 'crashed');
     const started: Child<A> = {
       process: spawned,
+      channel: openChildChannel(spawned, { heard, broken }, MAX_ANSWER_BYTES),
       ready: false,
       tasks: 0,
       killed: null,
@@ -119,13 +131,6 @@ export function createGuardedProcess<A extends Answer>(options: GuardedProcessOp
       }
       started.hear(started.ended);
     };
-    spawned.on('message', (message) => {
-      const news = readMessage(message);
-      // It says once that it is ready, and then only answers.
-      if (news === null || (news.type === 'ready') === started.ready) return kill(started, 'crashed');
-      started.ready = true;
-      started.hear(news);
-    });
     spawned.on('error', (error) => ended(`failed: ${error.message}`));
     spawned.on('exit', (code, signal) => ended(signal ? `was ended by ${signal}` : `exited with code ${code}`));
     return started;
@@ -143,8 +148,8 @@ export function createGuardedProcess<A extends Answer>(options: GuardedProcessOp
     try {
       return await new Promise<News<A>>((resolve) => {
         from.hear = resolve;
-        // A send that fails means that the process is gone; its `exit` answers.
-        if (say) from.process.send(say, () => {});
+        // One that does not get through means that the process is gone; its `exit` answers.
+        if (say) from.channel?.send(say);
       });
     } finally {
       from.hear = () => {};
@@ -221,11 +226,9 @@ function kill(child: Pick<Child<never>, 'process' | 'killed'>, reason: Reason): 
 
 /** Whether this process waits for the child before it exits by itself. */
 function keepAlive({ process: spawned }: Pick<Child<never>, 'process'>, on: boolean): void {
-  if (on) {
-    spawned.ref();
-    spawned.channel?.ref();
-  } else {
-    spawned.unref();
-    spawned.channel?.unref();
+  const pipe = (spawned.stdio as readonly unknown[] | undefined)?.[CHANNEL_FD] as Socket | undefined;
+  for (const one of [spawned, spawned.channel, pipe]) {
+    if (on) one?.ref();
+    else one?.unref();
   }
 }

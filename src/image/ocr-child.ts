@@ -1,8 +1,9 @@
 /**
- * The reading process: finds the words in grey pictures, one at a time, and answers its worker over Node's IPC channel.
+ * The reading process: finds the words in grey pictures, one at a time, and answers its worker over the channel between them.
  * Started by `ocr.ts`, and by nothing else. It gets pixels and never a stranger's bytes.
  */
 import { createWorker, OEM, PSM } from 'tesseract.js';
+import { openWorkerChannel, worker } from '../inference/channel.js';
 import type { Grey } from './decode.js';
 import type { FromReader, OcrSettings } from './ocr-wire.js';
 import { wordsOfTsv } from './ocr-words.js';
@@ -27,7 +28,10 @@ const engine = await createWorker('eng', OEM.LSTM_ONLY, {
 // As much text as possible, wherever it stands: words in pictures are no page of a book.
 await engine.setParameters({ tessedit_pageseg_mode: PSM.SPARSE_TEXT });
 
-process.on('message', (picture: Grey) => void wordsIn(picture).then((words) => send({ type: 'answer', words })));
+worker.on('message', (picture) => {
+  void wordsIn(picture as Grey).then((words) => send({ type: 'answer', words }));
+});
+const channel = openWorkerChannel();
 if (!process.connected) process.exit(0);
 send({ type: 'ready' });
 
@@ -46,5 +50,5 @@ function pgm({ width, height, pixels }: Grey): Buffer {
 
 function send(message: FromReader): void {
   // A worker that is gone cannot be told; `disconnect` ends this process.
-  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+  channel.send(message);
 }

@@ -1,11 +1,13 @@
+import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Duplex } from 'node:stream';
 import { pack, padded, unpack } from './pack.js';
 
 /**
- * Messages between a worker and its inference process, over a pipe of their own: Node's IPC copies arrays twice on their way out
- * and again on their way in, and what it allocates for that keeps the garbage collector busy. Here the pipe takes them as they lie.
+ * Messages between a worker and a child process, over a pipe of their own: Node's IPC copies arrays twice on their way out and again
+ * on their way in, and what it allocates for that keeps the garbage collector busy. Here the pipe takes them as they lie. And of a
+ * child that a stranger's picture may have taken over nothing is read but JSON and bytes, where IPC has V8 make objects of what it says.
  *
  * A message is a frame: the length of its head in bytes, that of its body (32 bits each, little-endian), the head in JSON, and the
  * body, which is its arrays of numbers, one after the other. Head and arrays begin at multiples of eight bytes, so that what was
@@ -28,11 +30,15 @@ export interface ChannelEvents {
 export const CHANNEL_FD = 4;
 
 const LENGTHS = 8;
-/** Of one message, far above what any needs. */
+/** Of one message between those who trust each other, far above what any needs. */
 const MAX_BYTES = 2 ** 30;
 
-/** The worker's end, or the child's. */
-export function openChannel(pipe: Duplex, { heard, broken }: ChannelEvents): Channel {
+/**
+ * The worker's end, or the child's.
+ *
+ * @param maxBytes of a message that is heard @default 1073741824
+ */
+export function openChannel(pipe: Duplex, { heard, broken }: ChannelEvents, maxBytes = MAX_BYTES): Channel {
   let held: Buffer[] = [];
   let size = 0;
   /** Bytes up to the end of the frame that is under way, as far as that is known. */
@@ -63,7 +69,7 @@ export function openChannel(pipe: Duplex, { heard, broken }: ChannelEvents): Cha
     for (; size - at >= LENGTHS; at += wanted) {
       const [head, body] = [all.readUInt32LE(at), all.readUInt32LE(at + 4)];
       wanted = LENGTHS + padded(head) + body;
-      if (wanted > MAX_BYTES) throw new RangeError('a message without end');
+      if (wanted > maxBytes) throw new RangeError('a message without end');
       if (size - at < wanted) break;
       const from = at + LENGTHS;
       messages.push(unpack(all.toString('utf8', from, from + head), all.subarray(from + padded(head), at + wanted)));
@@ -106,6 +112,12 @@ export function openChannel(pipe: Duplex, { heard, broken }: ChannelEvents): Cha
 
 /** In the child: the worker, whose messages are events. */
 export const worker = new EventEmitter<{ message: [message: unknown] }>();
+
+/** The worker's end of a child that was forked with a pipe in this place; null where the process did not even start. */
+export function openChildChannel(child: ChildProcess, events: ChannelEvents, maxBytes?: number): Channel | null {
+  const pipe = (child.stdio as readonly unknown[] | undefined)?.[CHANNEL_FD];
+  return pipe instanceof Duplex ? openChannel(pipe, events, maxBytes) : null;
+}
 
 /** The child's end. It ends the process when what the worker says is no message. */
 export function openWorkerChannel(): Channel {

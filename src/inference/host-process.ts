@@ -1,11 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Clock, systemClock, type Timer } from '../clock.js';
 import { type Deferred, deferred } from '../deferred.js';
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
-import { CHANNEL_FD, type Channel, openChannel } from './channel.js';
+import { type Channel, openChildChannel } from './channel.js';
 import type { HostedModel, InferenceHost, Tensors } from './port.js';
 import { reportProvider, type SessionOptions, sessionSettings } from './settings.js';
 import type { FromChild, ToChild } from './wire.js';
@@ -119,9 +118,7 @@ export function createProcessHost({
       // A child whose replacement already runs has nothing more to say.
       if (child === spawned) onDeath(how, words);
     };
-    // There is none where the process did not even start.
-    const pipe = (spawned.stdio as (Duplex | null | undefined)[] | undefined)?.[CHANNEL_FD];
-    channel = pipe ? openChannel(pipe, { heard, broken: () => spawned.kill('SIGKILL') }) : null;
+    channel = openChildChannel(spawned, { heard, broken: () => spawned.kill('SIGKILL') });
     spawned.on('error', (error) => died(error.message));
     spawned.on('exit', (code, signal) => died(signal ? `was ended by ${signal}` : `exited with code ${code}`));
     watch(startTimeoutMs, 'has been loading its models');

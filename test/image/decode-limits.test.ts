@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '#mner/clock.js';
 import { limited, watchMemory } from '#mner/image/decode-limits.js';
+import { openChildChannel } from '#mner/inference/channel.js';
 
 const FAULTS = 'test/image/programs/decode-fault.mjs';
 const MB = 2 ** 20;
@@ -12,18 +13,19 @@ afterEach(() => {
 });
 
 function start(options: ReturnType<typeof limited>) {
-  const child = fork(FAULTS, ['{"size":8}'], { ...options, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const child = fork(FAULTS, ['{"size":8}'], { ...options, stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'] });
   children.push(child);
-  return child;
+  const channel = openChildChannel(child, { heard: () => {}, broken: () => {} });
+  /** What the program of faults reads after a PNG's first eight bytes. */
+  const ask = (what: string) => channel?.send(Buffer.from(`01234567${what}`));
+  return { child, ask };
 }
-/** What the program of faults reads after a PNG's first eight bytes. */
-const ask = (what: string) => [...Buffer.from(`01234567${what}`)];
 
 describe.runIf(process.platform === 'linux')('limits of the kernel', () => {
   it('a process that eats memory dies of it by itself', async () => {
-    const child = start(limited(200 * MB));
+    const { child, ask } = start(limited(200 * MB));
     const exit = once(child, 'exit');
-    child.send(ask('eat'));
+    ask('eat');
     const [code, signal] = await exit;
     // An exception or an abort, depending on who asked for the memory; no kill.
     expect(signal).not.toBe('SIGKILL');
@@ -31,19 +33,19 @@ describe.runIf(process.platform === 'linux')('limits of the kernel', () => {
   });
 
   it('a process that spins ends when its CPU time is used up', async () => {
-    const child = start(limited(400 * MB, 1));
+    const { child, ask } = start(limited(400 * MB, 1));
     const exit = once(child, 'exit');
-    child.send(ask('spin'));
+    ask('spin');
     expect(await exit).toEqual([null, 'SIGXCPU']);
   });
 
   it('a process that eats memory is seen, where the kernel does not stop it', async () => {
-    const child = start({});
+    const { child, ask } = start({});
     const above = new Promise<void>((resolve) => {
       watchMemory(child.pid ?? 0, 200 * MB, systemClock, resolve);
     });
     const exit = once(child, 'exit');
-    child.send(ask('eat'));
+    ask('eat');
     await above;
     child.kill('SIGKILL');
     expect(await exit).toEqual([null, 'SIGKILL']);

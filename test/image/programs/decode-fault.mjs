@@ -1,9 +1,12 @@
 // A decoding process for faults: does what stands after a PNG's first eight bytes, or answers with a grey picture.
+import { openWorkerChannel, worker } from '#mner/inference/channel.js';
+
+const channel = openWorkerChannel();
 const { size } = JSON.parse(process.argv[2]);
-const answer = (decoded) => process.send({ type: 'answer', decoded });
+const answer = (decoded) => channel.send({ type: 'answer', decoded });
 const picture = (length = size * size * 3) => ({ status: 'ok', pixels: new Uint8Array(length).fill(7) });
 process.on('disconnect', () => process.exit(0));
-process.on('message', (bytes) => {
+worker.on('message', (bytes) => {
   switch (Buffer.from(bytes).subarray(8).toString()) {
     case 'die':
       process.stderr.write('Assertion failed\n');
@@ -17,11 +20,11 @@ process.on('message', (bytes) => {
       return answer(picture(5));
     case 'babble':
       answer(picture());
-      return process.send({ type: 'ready' });
+      return channel.send({ type: 'ready' });
     case 'environment':
       return answer({ status: 'unreadable', detail: Object.keys(process.env).join(' ') });
     default:
       return answer(picture());
   }
 });
-process.send({ type: 'ready' });
+channel.send({ type: 'ready' });

@@ -1,8 +1,11 @@
 // A reading process for faults: the width of a picture says what it does; any other picture has its width as its words.
+import { openWorkerChannel, worker } from '#mner/inference/channel.js';
+
+const channel = openWorkerChannel();
 const WIDTHS = { die: 1, spin: 2, eat: 3, lie: 4, environment: 5 };
-const answer = (words) => process.send({ type: 'answer', words });
+const answer = (words) => channel.send({ type: 'answer', words });
 process.on('disconnect', () => process.exit(0));
-process.on('message', ({ width }) => {
+worker.on('message', ({ width }) => {
   switch (width) {
     case WIDTHS.die:
       process.stderr.write('Aborted()\n');
@@ -20,4 +23,4 @@ process.on('message', ({ width }) => {
       return answer(String(width));
   }
 });
-process.send({ type: 'ready' });
+channel.send({ type: 'ready' });
