@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type ContextSettings, contextText } from '#mner/text/context.js';
-import { createEncoder } from '#mner/text/encode.js';
+import { createEncoder, type Encoder } from '#mner/text/encode.js';
 
 interface Case {
   name: string;
@@ -23,7 +23,13 @@ const fixture: { tokenizer: string; cases: Case[] } = JSON.parse(
 );
 const tokenizer = JSON.parse(readFileSync(fixture.tokenizer, 'utf8'));
 const settings = { max_pieces: 256, pieces_per_word: 8, pieces_per_mention: 3 };
-const encoderOf = (rowPieces: number) => createEncoder({ tokenizer, settings, rowPieces });
+/** By the pieces of a row; made once, since reading a tokenizer takes its time. */
+const encoders = new Map<number, Encoder>();
+const encoderOf = (rowPieces: number) => {
+  const encoder = encoders.get(rowPieces) ?? createEncoder({ tokenizer, settings, rowPieces });
+  encoders.set(rowPieces, encoder);
+  return encoder;
+};
 
 describe('text beside the tweet, as the training package reads it', () => {
   it.each(fixture.cases)('$name', ({ settings: context, alt_text, objects, tags, words, tweet, ...expected }) => {
