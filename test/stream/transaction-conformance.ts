@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MnerError } from '#mner/errors.js';
 import type { Broker, Consumer, TransactionalProducer } from '#mner/stream/port.js';
 import { type Inbox, inbox } from './inbox.js';
 import { freshName, text } from './names.js';
@@ -130,6 +131,16 @@ export function transactionConformance(name: string, under: { open(): Promise<Br
       await producer.send({ topic: output, partition: 0 }, [text('after')]);
       await producer.commit();
       expect(await seen(output)).toEqual(['before', 'after']);
+    });
+
+    it('never says that it has written to a partition that is not there, as kafkajs does', async () => {
+      const output = await topic();
+      const producer = await open(freshName('id'));
+      await producer.begin();
+      await producer.send({ topic: output, partition: 0 }, [text('there')]);
+      const sent = producer.send({ topic: output, partition: 1 }, [text('nowhere')]);
+      await expect(sent).rejects.toThrow(MnerError);
+      await expect(sent).rejects.toThrow(output);
     });
 
     it('rewinds a partition to what is committed, and to its beginning without that', async () => {

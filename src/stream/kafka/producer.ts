@@ -1,6 +1,6 @@
-import type { Producer as KafkaProducer, ProducerConfig } from 'kafkajs';
+import type { Producer as KafkaProducer, ProducerConfig, RecordMetadata } from 'kafkajs';
 import { MnerError } from '../../errors.js';
-import type { Producer } from '../port.js';
+import type { Producer, TopicPartition } from '../port.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
 import { wireError } from './errors.js';
@@ -17,6 +17,21 @@ export const EVERY_PRODUCER: ProducerConfig = {
       message.partition ?? 0,
   metadataMaxAge: 30_000,
 };
+
+/**
+ * kafkajs leaves out what is for a partition that its metadata does not have, and says that it was sent: one that was added a
+ * moment ago, of which some brokers know and others do not yet, or one that is gone since the topic was made anew. Only the answers of
+ * the brokers show that nothing was written. It looks at the metadata again within 30 seconds, so trying again may help.
+ *
+ * @throws MnerError `broker_unavailable`
+ */
+export function requireWritten(answers: readonly RecordMetadata[], { topic, partition }: TopicPartition): void {
+  if (answers.some((answer) => answer.topicName === topic && answer.partition === partition)) return;
+  throw new MnerError(
+    'broker_unavailable',
+    `Cannot write to ${topic}, partition ${partition}: the brokers do not tell the client of this partition.`,
+  );
+}
 
 /**
  * A producer over kafkajs. It is not idempotent: kafkajs would then send to a broker one request at a time, and a
@@ -42,12 +57,13 @@ export async function kafkaProducer(cluster: KafkaCluster): Promise<Producer> {
       if (stopped) throw new MnerError('broker_unavailable', 'The producer has stopped.');
       if (records.length === 0) return;
       try {
-        await producer.send({
+        const answers = await producer.send({
           topic: to.topic,
           messages: records.map((record) => toMessage(to.partition, record)),
           acks: -1,
           compression,
         });
+        requireWritten(answers, to);
       } catch (error) {
         throw wireError(error, `Cannot write to ${to.topic}, partition ${to.partition}`);
       }

@@ -5,7 +5,7 @@ import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
 import { wireError } from './errors.js';
 import { untilPassed } from './passing.js';
-import { EVERY_PRODUCER } from './producer.js';
+import { EVERY_PRODUCER, requireWritten } from './producer.js';
 import { toMessage } from './records.js';
 import { createRefusals } from './refusals.js';
 
@@ -19,6 +19,7 @@ const RETRY = { initialRetryTime: 5, maxRetryTime: 500, factor: 0.2, multiplier:
  * A transactional producer over kafkajs, which has these hazards:
  * - `connect` does not fence: InitProducerId is sent by the first `transaction()`.
  * - A `send` to several brokers repeats records inside a committed transaction; ours go to one partition each.
+ * - A `send` to a partition that it does not know writes nothing, and resolves.
  * - `sendOffsets` does not retry CONCURRENT_TRANSACTIONS, and knows the coordinator's errors by wrong names.
  * - After a failed commit or abort its state stays there for good, and `abort` throws.
  *
@@ -78,7 +79,7 @@ export async function kafkaTransactions(
       if (records.length === 0) return;
       await step(`Cannot write to ${to.topic}, partition ${to.partition}`, async (open) => {
         const messages = records.map((record) => toMessage(to.partition, record));
-        await open.send({ topic: to.topic, messages, acks: -1, compression });
+        requireWritten(await open.send({ topic: to.topic, messages, acks: -1, compression }), to);
       });
     },
     sendOffsets: (group, offsets) =>
