@@ -10,6 +10,7 @@ import { inputsOf, isLow, retryOf } from './inputs.js';
 import { identityOfModels, loadCanary, loadModels, type Models } from './models.js';
 import type { EntityRecord } from './ner/record.js';
 import { createPipeline } from './pipeline.js';
+import { createInUse } from './serving/in-use.js';
 import { createReloader, type Reloaded } from './serving/reload.js';
 import { createRoster, type Role, type Roster } from './serving/roster.js';
 import { type Ground, type ServedModel, serveModel } from './serving/served-model.js';
@@ -17,6 +18,7 @@ import type { Sight } from './serving/sight.js';
 import type { Feeding } from './serving/tuned-host.js';
 import type { Process } from './stream/outcome.js';
 import type { Broker } from './stream/port.js';
+import type { Emit } from './telemetry/events.js';
 import type { Telemetry } from './telemetry/telemetry.js';
 import type { Reader } from './text/reader.js';
 import { createRepeats } from './text/repeats.js';
@@ -61,7 +63,12 @@ export interface Stations {
  * @throws MnerError `bad_bundle`, `provider_unavailable`, `cache_unreachable`
  */
 export async function openStations(config: Config, telemetry: Telemetry, adapters: Adapters = {}): Promise<Stations> {
-  const { emit } = telemetry;
+  /** Looks again at which bundles are in use; nothing is before the stations are there. */
+  let tellInUse = () => {};
+  const emit: Emit = (event) => {
+    telemetry.emit(event);
+    if (event.type === 'inference_ready') tellInUse();
+  };
   const clock = adapters.clock ?? systemClock;
   const wanted = await loadModels(config);
   const tried = await loadCanary(config, wanted);
@@ -85,17 +92,14 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
     await Promise.all([origin.stop(), cache.stop()]);
     throw failed?.reason;
   }
-  return stationsOf(ground, createRoster(stable, canary, config.canary_share), adapters.explain);
+  const roster = createRoster(stable, canary, config.canary_share);
+  tellInUse = createInUse(roster, config.providers, emit);
+  tellInUse();
+  return stationsOf(ground, roster, tellInUse, adapters.explain);
 }
 
-function stationsOf(ground: Ground, roster: Roster<ServedModel>, explain?: boolean): Stations {
+function stationsOf(ground: Ground, roster: Roster<ServedModel>, tookOver: () => void, explain?: boolean): Stations {
   const { config, cache, origin, clock, emit } = ground;
-  const tookOver = ({ models: { ner, vision }, model }: ServedModel) => {
-    for (const { manifest } of vision ? [ner, vision] : [ner])
-      emit({ type: 'model', bundle: manifest.name, version: manifest.version, provider: model().provider });
-  };
-  tookOver(roster.stable);
-  if (roster.canary) tookOver(roster.canary);
   const load = async (role: Role) => {
     const stable = await loadModels(config);
     const models = role === 'stable' ? stable : ((await loadCanary(config, stable)) as Models);

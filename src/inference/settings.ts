@@ -31,13 +31,13 @@ export function sessionSettings({
   return { providers, fallback, threads };
 }
 
-/** Tells that an earlier provider of the order does not run. */
+/** Tells that a host is ready, and which earlier providers of the order could not start. */
 export function reportProvider(
   emit: Emit,
   provider: Provider,
   refused: readonly { readonly provider: Provider; readonly reason: string }[],
 ): void {
-  emit({ type: 'degraded', reason: 'provider', on: refused.length > 0 });
+  emit({ type: 'inference_ready', provider });
   for (const { provider: missing, reason } of refused) {
     emit({
       type: 'note',

@@ -23,8 +23,8 @@ export interface ReloaderParts<Model extends Replaceable> {
    * @throws MnerError `bad_bundle`
    */
   readonly load: (role: Role) => Promise<{ readonly identity: string; readonly open: () => Promise<Model> }>;
-  /** A model works from now on. */
-  readonly tookOver: (model: Model) => void;
+  /** Another model works from now on. */
+  readonly tookOver: () => void;
   readonly emit: Emit;
 }
 
@@ -68,10 +68,8 @@ export function createReloader<Model extends Replaceable>(parts: ReloaderParts<M
       emit({ type: 'note', level: 'error', message, detail: { code: error.code } });
       return { ok: false, error };
     }
-    for (const { role, model } of opened) {
-      tookOver(model);
-      retire(roster[role], roster.replace(role, model));
-    }
+    for (const { role, model } of opened) retire(roster[role], roster.replace(role, model));
+    tookOver();
     const bundles = opened.map(({ model }) => `${model.model().bundle}@${model.model().version}`);
     emit({ type: 'degraded', reason: 'reload', on: false });
     emit({ type: 'reload', result: bundles.length > 0 ? 'done' : 'unchanged' });

@@ -24,7 +24,6 @@ export async function openTested(
     try {
       await host.start();
       await testAll(models, host);
-      if (providers !== config.providers) emit({ type: 'degraded', reason: 'provider', on: true });
       return host;
     } catch (thrown) {
       const { provider } = host;

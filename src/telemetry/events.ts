@@ -76,6 +76,8 @@ export type Event =
   | { readonly type: 'rebalance' }
   | { readonly type: 'transaction'; readonly result: 'committed' | 'aborted' | 'unknown' }
   | { readonly type: 'inference_restart' }
+  /** An inference process holds its models, at its start or again after a death, on this execution provider. */
+  | { readonly type: 'inference_ready'; readonly provider: string }
   /** A decoding process ended under a picture, or while it had nothing to do; the next picture starts another. */
   | { readonly type: 'decoder_end'; readonly reason: 'crashed' | 'timed_out' | 'memory' }
   | {
@@ -83,7 +85,10 @@ export type Event =
       readonly reason: 'cache' | 'provider' | 'pictures' | 'delivery' | 'reload';
       readonly on: boolean;
     }
+  /** A bundle is in use from now on. */
   | { readonly type: 'model'; readonly bundle: string; readonly version: string; readonly provider: string }
+  /** It is not any more, or not on this execution provider. */
+  | { readonly type: 'model_gone'; readonly bundle: string; readonly version: string; readonly provider: string }
   /** A bundle has read a tweet, or could not. */
   | {
       readonly type: 'bundle_tweet';

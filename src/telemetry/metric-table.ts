@@ -209,8 +209,8 @@ export const METRICS = {
   model: {
     name: 'mner_model_info',
     type: 'gauge',
-    help: '1 for each model bundle in use.',
-    labels: { bundle: 'the loaded bundles', version: 'one per bundle', provider: 'one per bundle' },
+    help: '1 for each model bundle in use, by the execution provider that it runs on; the series of one that is not any more is gone.',
+    labels: { bundle: 'the bundles in use', version: 'of the bundle', provider: 'of its process' },
   },
 } as const satisfies Record<string, MetricRow>;
 

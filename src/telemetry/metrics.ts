@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { createBundleMetrics, entityCounter } from './bundle-metrics.js';
-import type { Emit, Event } from './events.js';
+import type { Emit } from './events.js';
 import { METRICS, type MetricRow } from './metric-table.js';
 import { type TalliedHistograms, talliedCounter, talliedGauge, talliedHistograms } from './tallies.js';
 
@@ -74,7 +74,6 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   const degraded = gauge(registry, METRICS.degraded);
   for (const reason of METRICS.degraded.labels.reason) degraded.labels(reason).set(0);
   const model = gauge(registry, METRICS.model);
-  const models = new Map<string, Extract<Event, { type: 'model' }>>();
 
   const listener: Emit = (event) => {
     switch (event.type) {
@@ -146,13 +145,11 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
         return decoderEnds(event.reason);
       case 'degraded':
         return degraded.labels(event.reason).set(event.on ? 1 : 0);
-      case 'model': {
-        // A bundle has one series: a new version takes the place of the old one.
-        const old = models.get(event.bundle);
-        if (old) model.remove(old.bundle, old.version, old.provider);
-        models.set(event.bundle, event);
+      case 'model':
         return model.labels(event.bundle, event.version, event.provider).set(1);
-      }
+      case 'model_gone':
+        return model.remove(event.bundle, event.version, event.provider);
+      case 'inference_ready':
       case 'note':
         return;
     }

@@ -103,7 +103,9 @@ export function hostConformance(name: string, create: (options: ProcessHostOptio
       const host = make({ providers: ['cuda', 'cpu'], emit: (event) => events.push(event) });
       await host.start();
       expect(host.provider).toBe('cpu');
-      expect(events).toContainEqual({ type: 'degraded', reason: 'provider', on: true });
+      expect(events).toContainEqual({ type: 'inference_ready', provider: 'cpu' });
+      const notes = events.flatMap((event) => (event.type === 'note' ? [event.message] : []));
+      expect(notes).toEqual(['The execution provider cuda cannot start; cpu runs instead.']);
     });
 
     it('refuses to start without the provider when told so', async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '#mner/config/load.js';
 import { memoryCache } from '#mner/image/cache/memory.js';
@@ -9,6 +10,7 @@ import { openStations } from '#mner/stations.js';
 import type { Event } from '#mner/telemetry/events.js';
 import { createTelemetry } from '#mner/telemetry/telemetry.js';
 import { createEncoder } from '#mner/text/encode.js';
+import { childrenOf } from '../cli/processes.js';
 import { record } from '../stream/records.js';
 import { seen } from '../support/seen.js';
 import { TINY } from '../support/servers.js';
@@ -27,7 +29,7 @@ const GPU_MODELS = {
 /** The environment of the processes that are started during a test. */
 let before: Record<string, string | undefined>;
 const setEnvironment = (env: Readonly<Record<string, string>>) => {
-  for (const name of Object.keys(env)) before[name] ??= process.env[name];
+  for (const name of Object.keys(env)) if (!(name in before)) before[name] = process.env[name];
   Object.assign(process.env, env);
 };
 beforeEach(() => {
@@ -44,9 +46,27 @@ async function open(env: Readonly<Record<string, string>>) {
   const events: Event[] = [];
   const { config } = loadConfig({ env: { ...env, MNER_INFERENCE_TIMEOUT_MS: String(PATIENCE_MS) } });
   const telemetry = createTelemetry({ log: { level: 'silent' }, nodeMetrics: false });
-  const emit = (event: Event) => void events.push(event);
+  let isReady = () => {};
+  const emit = (event: Event) => {
+    telemetry.emit(event);
+    events.push(event);
+    if (event.type === 'inference_ready') isReady();
+  };
   const stations = await openStations(config, { ...telemetry, emit }, { cache: memoryCache() });
-  return { stations, events };
+  const nextReady = () =>
+    new Promise<void>((resolve) => {
+      isReady = resolve;
+    });
+  return { stations, events, nextReady, metrics: () => telemetry.metrics.render() };
+}
+
+/** Kills the one inference process that there is. */
+function killHost(): void {
+  const hosts = childrenOf(process.pid).filter((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('host-child'),
+  );
+  expect(hosts).toHaveLength(1);
+  process.kill(hosts[0] as number, 'SIGKILL');
 }
 
 describe.skipIf(!SOFTWARE_GPU)(
@@ -103,23 +123,56 @@ describe.skipIf(!SOFTWARE_GPU)(
       }
     });
 
-    it('fault 32: a GPU that starts but cannot run the model: the next provider runs, and it says why', {
-      timeout: PATIENCE_MS,
+    it('fault 32: a GPU that starts but cannot run the model: the next provider runs, it says why, and is still degraded after a kill -9', {
+      timeout: 2 * PATIENCE_MS,
     }, async ({ task }) => {
       setEnvironment(SOFTWARE_GPU ?? {});
       // Its attention has a padding mask, which WebGPU's does not.
-      const { stations, events } = await open({ ...TINY, MNER_REDIS_URL: 'none', MNER_PROVIDERS: 'webgpu,cpu' });
-      await stations.stop();
-      expect(stations.model().provider).toBe('cpu');
-      const degraded = events.filter((event) => event.type === 'degraded' && event.reason === 'provider');
-      expect(degraded.at(-1)).toMatchObject({ on: true });
-      const notes = events.flatMap((event) => (event.type === 'note' ? [event.message] : []));
-      expect(notes).toContainEqual(
-        expect.stringMatching(
-          /^The execution provider webgpu cannot run the model: .*self-test.* The next one is tried\.$/,
-        ),
-      );
-      seen(task, 'webgpu starts and lacks an operator: cpu runs, degraded is 1');
+      const env = { ...TINY, MNER_REDIS_URL: 'none', MNER_PROVIDERS: 'webgpu,cpu' };
+      const { stations, events, nextReady, metrics } = await open(env);
+      try {
+        expect(stations.model().provider).toBe('cpu');
+        const notes = events.flatMap((event) => (event.type === 'note' ? [event.message] : []));
+        expect(notes).toContainEqual(
+          expect.stringMatching(
+            /^The execution provider webgpu cannot run the model: .*self-test.* The next one is tried\.$/,
+          ),
+        );
+        expect(await metrics()).toContain('mner_degraded{reason="provider"} 1\n');
+        const ready = nextReady();
+        killHost();
+        await ready;
+        // This start is not asked for WebGPU any more, so its process has nothing to complain of.
+        expect(stations.model().provider).toBe('cpu');
+        expect(await metrics()).toContain('mner_degraded{reason="provider"} 1\n');
+        seen(task, 'webgpu starts and lacks an operator: cpu runs, degraded is 1; after kill -9 it still is');
+      } finally {
+        await stations.stop();
+      }
+    });
+
+    it('a process that comes back on another provider: the metrics say so, as outputs and /info do', {
+      timeout: PATIENCE_MS,
+    }, async () => {
+      setEnvironment(NO_GPU);
+      const { stations, nextReady, metrics } = await open({ ...GPU_MODELS, MNER_PROVIDERS: 'webgpu,cpu' });
+      const models = async () => (await metrics()).match(/^mner_model_info\{.*$/gm);
+      const series = (provider: string) =>
+        `mner_model_info{bundle="ham-encoder",version="0.0.1",provider="${provider}"} 1`;
+      try {
+        expect(await models()).toEqual([series('cpu')]);
+        expect(await metrics()).toContain('mner_degraded{reason="provider"} 1\n');
+        // Somebody installs the driver.
+        setEnvironment({ ...SOFTWARE_GPU, VK_DRIVER_FILES: SOFTWARE_GPU?.VK_ICD_FILENAMES ?? '' });
+        const ready = nextReady();
+        killHost();
+        await ready;
+        expect(stations.model().provider).toBe('webgpu');
+        expect(await models()).toEqual([series('webgpu')]);
+        expect(await metrics()).toContain('mner_degraded{reason="provider"} 0\n');
+      } finally {
+        await stations.stop();
+      }
     });
 
     it('fault 32: the same with `providers_fallback: refuse`: it does not start, and says why', {

@@ -155,9 +155,13 @@ describe('labels stay bounded', () => {
     expect(text.match(/partition="\d"/g)).toEqual(['partition="1"', 'partition="1"']);
   });
 
-  test('a new version of a bundle takes the place of the old one', async () => {
-    const model = { type: 'model', bundle: 'ham', provider: 'cpu' } as const;
-    const text = await render({ ...model, version: '1' }, { ...model, version: '2' });
+  test('a bundle that is gone takes its series with it', async () => {
+    const model = { bundle: 'ham', provider: 'cpu' } as const;
+    const text = await render(
+      { type: 'model', ...model, version: '1' },
+      { type: 'model_gone', ...model, version: '1' },
+      { type: 'model', ...model, version: '2' },
+    );
     expect(text.match(/^mner_model_info\{.*$/gm)).toEqual([
       'mner_model_info{bundle="ham",version="2",provider="cpu"} 1',
     ]);
