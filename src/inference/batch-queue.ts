@@ -28,12 +28,18 @@ export type Demand = 'idle' | 'busy';
  * Items that wait to be batched, by class and length: a pure state machine over arrivals and moments, with no clock of its own.
  *
  * **When a batch goes.** An idle host gets one that is full, or as soon as any item has waited for its deadline; a busy one only a full
- * one, so that the rest goes on filling.
+ * one, so that the rest goes on filling. Where the batch that is overdue is not full and another length would be, the busy host gets the overdue
+ * one as it is: it has work for longer than a rare length takes to fill, and would run dry between the two.
  *
  * **What it begins with.** Every item has a *turn*: the moment of its arrival, for a replay `patienceMs` later. Once the item whose turn
  * is first has waited for its deadline from then on, every batch begins with it. Otherwise live items come before those of a replay, and among
  * them the length of which most wait. So a replay takes what the live stream leaves, but an item of it waits no longer than a
  * live one that came `patienceMs` after it: nobody starves.
+ *
+ * **How late.** An item whose deadline has passed waits for the batches that are out (the batcher has two: one runs, one waits behind it) and for
+ * those that begin with an earlier turn. Of items of one length, at a load that the host can carry, that is at most one batch. Where
+ * lengths are mixed it may be somewhat more, since a batch with an earlier turn takes in later items of neighbouring lengths; where the load
+ * is beyond the host, what waits grows, and no bound holds but that the order of turns decides.
  *
  * **What else is in it.** The same length in order of arrival, then the neighbouring lengths for as long as budget and padding allow:
  * first live items, then those of a replay.
@@ -193,7 +199,8 @@ export function createBatchQueue<T>({ budget, deadlineMs, maxPadding, patienceMs
         overdue || (goes && live.lengths.length === 0)
           ? (planFirst(now) as Plan<T>)
           : planOf((goes ? oldest(live) : (largest(live) ?? largest(replay))) as Bucket<T>);
-      return planned.full || goes ? remove(planned) : null;
+      if (planned.full || goes) return remove(planned);
+      return overdue && planOf((largest(live) ?? largest(replay)) as Bucket<T>).full ? remove(planned) : null;
     },
     flush() {
       const planned = planFirst(Number.POSITIVE_INFINITY);
