@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { systemClock } from '../clock.js';
 import { asMnerError, ERRORS, MnerError } from '../errors.js';
-import type { Figure, FigureResult } from './bench/figure.js';
+import type { Figure, TimedResult } from './bench/figure.js';
 import { chooseFigures, PEERS } from './bench/figures.js';
 import { type Lab, openLab } from './bench/lab.js';
 import { documentOf, formatResults, machineOf } from './bench/report.js';
@@ -19,7 +20,7 @@ interface BenchOptions {
   readonly minutes: string;
 }
 
-/** Length of a window in seconds, and where `--only` names the figures, so that each is done within a minute and a half. */
+/** Length of a window in seconds, and where `--only` names the figures, so that each is done within a minute or two. */
 const SECONDS = '10';
 const ONLY_SECONDS = '5';
 
@@ -55,14 +56,17 @@ export async function bench(command: Command): Promise<void> {
 }
 
 /** One figure that cannot be measured takes none of the others with it; the exit code tells. */
-async function measureAll(figures: readonly Figure[], lab: Lab): Promise<FigureResult[]> {
-  const results: FigureResult[] = [];
+async function measureAll(figures: readonly Figure[], lab: Lab): Promise<TimedResult[]> {
+  const results: TimedResult[] = [];
   for (const [i, figure] of figures.entries()) {
     say(`${i + 1} of ${figures.length}, ${figure.name}: ${figure.meaning}`);
+    const from = systemClock.now();
     try {
       const measured = await figure.measure(lab);
+      const wallSeconds = (systemClock.now() - from) / 1000;
       if ('skipped' in measured) say(`  skipped: ${measured.skipped}.`);
-      results.push({ figure, ...measured });
+      say(`  took ${wallSeconds.toFixed(1)} s`);
+      results.push({ figure, ...measured, wallSeconds });
     } catch (thrown) {
       const error = asMnerError(thrown);
       say(`  not measured: ${error.message}`);

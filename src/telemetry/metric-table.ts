@@ -89,7 +89,7 @@ export const METRICS = {
   images: {
     name: 'mner_images_total',
     type: 'counter',
-    help: 'Tweets with a picture, by what became of it (docs/pictures.md); `skipped` was shed, for lack of time or of a model, or the bundle reads no pictures.',
+    help: 'Tweets with a picture, by what became of it (docs/pictures.md); `skipped` was shed under overload, or left because the model reads no pictures or its process is away.',
     labels: { status: [...IMAGE_STATUSES.filter((status) => status !== 'none'), 'other'] },
   },
   imageFetches: {

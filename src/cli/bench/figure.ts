@@ -26,6 +26,9 @@ export interface Figure {
 
 export type FigureResult = (Measured | Skipped) & { readonly figure: Figure };
 
+/** With how long it took, in seconds; the first of several that are read from one measurement has the time of it. */
+export type TimedResult = FigureResult & { readonly wallSeconds: number };
+
 export type Verdict = 'ok' | 'short' | 'reported' | 'skipped';
 
 /** The goal as a number; null for a figure that has none, or was not measured where its goal is measured too. */

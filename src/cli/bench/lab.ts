@@ -38,6 +38,8 @@ const BRIEF = { seconds: 5, tweets: 400 };
 export interface Lab {
   readonly command: Command;
   readonly config: LabConfig;
+  /** The execution provider that runs here, which need not be the first of the configuration. */
+  readonly provider: string;
   readonly models: Models;
   readonly windows: number;
   readonly seconds: number;
@@ -109,10 +111,12 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
     return own.url;
   });
   const shared = new Map<string, Promise<unknown>>();
+  const { provider, ...feeding } = await feedingOf(config);
   return {
     command,
     // The sets are read over and over: a ratio to a ceiling means nothing where one side remembers.
-    config: { ...config, repeat_cache_bytes: 0, ...(await feedingOf(config)) },
+    config: { ...config, repeat_cache_bytes: 0, ...feeding },
+    provider,
     models,
     windows,
     seconds,
@@ -138,13 +142,13 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
  * What a worker takes on this machine, measured as at its first start where nothing is remembered. All programs are then given
  * the same, and none measures for itself while another works.
  */
-async function feedingOf(config: Config): Promise<{ batch_tokens: number; threads: number }> {
+async function feedingOf(config: Config): Promise<{ batch_tokens: number; threads: number; provider: string }> {
   const telemetry = createTelemetry({ log: { level: 'warn' }, nodeMetrics: false });
   const stations = await openStations(config, telemetry, { calibrate: true, cache: memoryCache() });
   try {
     const { tokens, threads, from } = stations.feeding();
     say(`A worker takes batches of ${tokens} tokens and ${threads} threads here (${from}).`);
-    return { batch_tokens: tokens, threads };
+    return { batch_tokens: tokens, threads, provider: stations.model().provider };
   } finally {
     await stations.stop();
     telemetry.stop();

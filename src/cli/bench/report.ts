@@ -1,6 +1,6 @@
 import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os';
 import { colour, formatTable } from '../print.js';
-import { type FigureResult, goalOf, spreadOf, type Verdict, verdictOf } from './figure.js';
+import { type FigureResult, goalOf, spreadOf, type TimedResult, type Verdict, verdictOf } from './figure.js';
 import type { Lab } from './lab.js';
 
 /** The document of `--json`. */
@@ -16,6 +16,8 @@ export interface BenchDocument {
         readonly better: 'higher' | 'lower';
         readonly samples: readonly number[];
         readonly verdict: Verdict;
+        /** How long it took, with what it was the first to start. */
+        readonly wall_seconds: number;
         /** Why it was not measured. */
         readonly skipped?: string;
       }
@@ -23,11 +25,16 @@ export interface BenchDocument {
   >;
 }
 
-export function documentOf(results: readonly FigureResult[], machine: object): BenchDocument {
+export function documentOf(results: readonly TimedResult[], machine: object): BenchDocument {
   const entries = results.map((result) => {
     const { name, better } = result.figure;
     const goal = goalOf(result);
-    const common = { goal: goal === null ? null : short(goal), better, verdict: verdictOf(result) };
+    const common = {
+      goal: goal === null ? null : short(goal),
+      better,
+      verdict: verdictOf(result),
+      wall_seconds: short(result.wallSeconds),
+    };
     if ('skipped' in result) return [name, { value: null, ...common, samples: [], skipped: result.skipped }];
     return [name, { value: short(result.value), ...common, samples: result.samples.map(short) }];
   });
@@ -35,7 +42,7 @@ export function documentOf(results: readonly FigureResult[], machine: object): B
 }
 
 /** Where and with what the figures were measured. `load` is that of the minute before: anything but about 0 spoils them. */
-export function machineOf({ models, config, source, set, windows, seconds }: Lab): object {
+export function machineOf({ models, config, provider, source, set, windows, seconds }: Lab): object {
   const { name, version } = models.ner.manifest;
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -45,6 +52,7 @@ export function machineOf({ models, config, source, set, windows, seconds }: Lab
     node: process.version,
     load: short(loadavg()[0] ?? 0),
     bundle: `${name}@${version}`,
+    provider,
     threads: config.threads,
     batch_tokens: config.batch_tokens,
     batch_deadline_ms: config.batch_deadline_ms,
