@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import type { Admin } from 'kafkajs';
 import { expect } from 'vitest';
 import { provideTool } from '#mner/local/tools.js';
+import { Kafka, logLevel } from '#mner/stream/kafka/kafkajs.js';
 import type { Broker, Consumer, InputRecord, OutputRecord } from '#mner/stream/port.js';
 import { type Inbox, inbox } from '../stream/inbox.js';
 import { freshName } from '../stream/names.js';
@@ -12,6 +14,8 @@ export interface LedgerOptions {
   readonly broker: Broker;
   readonly brokers: readonly string[];
   readonly partitions: number;
+  /** Of the input as long as it has not grown. @default all of them */
+  readonly partitionsAtFirst?: number;
   /** @default 1 */
   readonly replicas?: number;
   /** The input record of an id. @default its value is the id */
@@ -39,6 +43,13 @@ export interface Ledger {
   load(each: number, signal: AbortSignal): Promise<void>;
   /** Puts ids into one partition as the others. */
   feedOne(partition: number, count: number): Promise<void>;
+  /** Adds the input's missing partitions, and puts a first id into each. */
+  grow(): Promise<void>;
+  /**
+   * Cuts the log of a partition before this number, as retention does. Ids without an outcome that are gone with it must not have one
+   * any more; gives how many they are. Only while no worker reads them.
+   */
+  cut(partition: number, before: number): Promise<number>;
   /** Waits until each partition has that many further ids out, or all that were fed. */
   progress(each: number): Promise<void>;
   /** Waits until every id is out. */
@@ -76,7 +87,7 @@ export interface Verdict {
 }
 
 export async function createLedger(options: LedgerOptions): Promise<Ledger> {
-  const { broker, brokers, partitions, replicas = 1 } = options;
+  const { broker, brokers, partitions, partitionsAtFirst = partitions, replicas = 1 } = options;
   const { record = plain, idOf = (value: string) => value } = options;
   const [input, output, dead, group] = ['in', 'out', 'dead', 'group'].map(freshName) as [
     string,
@@ -84,8 +95,11 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     string,
     string,
   ];
-  await broker.createTopics([input, output, dead].map((topic) => ({ topic, partitions, replicas })));
-  const producer = await broker.producer();
+  await broker.createTopics([
+    { topic: input, partitions: partitionsAtFirst, replicas },
+    ...[output, dead].map((topic) => ({ topic, partitions, replicas })),
+  ]);
+  let producer = await broker.producer();
   const fed = Array.from({ length: partitions }, () => 0);
   const sum = (counts: readonly number[]) => counts.reduce((all, one) => all + one, 0);
 
@@ -133,7 +147,16 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       await Promise.race([watch.until((box) => sum(look(box)) >= sum(fed) - each * partitions), stopped]);
     }
   };
-  const all = (): Promise<void> => watch.until((box) => look(box).every((now, i) => now >= (fed[i] as number)));
+  /** Ids that were cut away. */
+  const gone = new Set<string>();
+  const goneOf = (partition: number) => [...gone].filter((id) => id.startsWith(`${partition}:`)).length;
+  const all = (): Promise<void> =>
+    watch.until((box) => look(box).every((now, i) => now >= (fed[i] as number) - goneOf(i)));
+  const asAdmin = async (act: (admin: Admin) => Promise<unknown>): Promise<void> => {
+    const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    await act(admin).finally(() => admin.disconnect());
+  };
 
   const withKcat = async () =>
     (await readWithKcat(brokers, [output, dead])).filter(({ value }) => !value.startsWith(PROBE));
@@ -144,7 +167,9 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     const visible = await withKcat();
     const out = new Set(visible.map(({ value }) => idOf(value)));
     const missing = offsets.flatMap(({ partition, committed }) =>
-      Array.from({ length: Number(committed ?? 0n) }, (_, n) => `${partition}:${n}`).filter((id) => !out.has(id)),
+      Array.from({ length: Number(committed ?? 0n) }, (_, n) => `${partition}:${n}`).filter(
+        (id) => !out.has(id) && !gone.has(id),
+      ),
     );
     expect(missing, 'committed without an outcome').toEqual([]);
   };
@@ -157,7 +182,9 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     look();
     const ours = outcomes.map(({ topic, partition, offset, id }) => `${topic}/${partition}/${offset} ${id}`);
     const kcat = theirs.map(({ topic, partition, offset, value }) => `${topic}/${partition}/${offset} ${idOf(value)}`);
-    const ledger = fed.flatMap((count, partition) => Array.from({ length: count }, (_, n) => `${partition}:${n}`));
+    const ledger = fed
+      .flatMap((count, partition) => Array.from({ length: count }, (_, n) => `${partition}:${n}`))
+      .filter((id) => !gone.has(id));
     // Where an id may come twice, one may have come since we looked.
     const [inKcat, known] = [new Set(kcat), new Set(ledger)];
     if (delivery === 'exactly_once') expect(kcat.sort(), 'what kcat reads and what we read').toEqual(ours.sort());
@@ -207,6 +234,29 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       return watch.until((box) =>
         look(box).every((now, i) => now >= Math.min(fed[i] as number, (before[i] as number) + each)),
       );
+    },
+    async grow() {
+      await asAdmin((admin) => admin.createPartitions({ topicPartitions: [{ topic: input, count: partitions }] }));
+      // A client keeps to the partitions that it knows for half a minute, and a broker that has not heard of one writes nothing to it.
+      for (let partition = partitionsAtFirst; partition < partitions; partition += 1)
+        while (fed[partition] === 0) {
+          await producer.stop();
+          producer = await broker.producer();
+          await feedOne(partition, 1).catch(() => {});
+        }
+    },
+    async cut(partition, before) {
+      look();
+      const cut = Array.from({ length: before }, (_, n) => `${partition}:${n}`);
+      const lost = cut.filter((id) => !ids[partition]?.has(id));
+      for (const id of lost) gone.add(id);
+      const partitions = [{ partition, offset: String(before) }];
+      await asAdmin(async (admin) => {
+        // kafkajs knows a topic once it was asked for.
+        await admin.fetchTopicOffsets(input);
+        await admin.deleteTopicRecords({ topic: input, partitions });
+      });
+      return lost.length;
     },
     async settled(topic, partition) {
       const probe = freshName(PROBE);
