@@ -25,18 +25,18 @@ describe('a real worker that is told to stop, on three brokers', { timeout: 90_0
       const load = ledger.load(1000, loaded.signal);
       await ledger.progress(1500);
       const told = performance.now();
+      // Past its deadline it would be 6.
       expect(await first.stop('SIGTERM')).toBe(0);
       const drained = secondsSince(told);
       loaded.abort();
       await load;
       const left = 4 * ledger.fed - ledger.seen;
       expect(left).toBeGreaterThan(0);
-      expect(Number(drained)).toBeLessThan(DRAIN_S + 1);
       await ledger.nothingCommittedUnprocessed();
       await worker();
       const { doubled, text } = await ledger.verify(delivery);
       expect(doubled).toBe(0);
-      seen(task, `${delivery}: exit 0 after ${drained} s with ${left} left to the next; ${text}`);
+      seen(task, `${delivery}: exit 0 after ${drained} of ${DRAIN_S} s with ${left} left to the next; ${text}`);
     },
   );
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once, setMaxListeners } from 'node:events';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { manualClock, systemClock } from '#mner/clock.js';
+import { manualClock } from '#mner/clock.js';
 import { createCodec } from '#mner/image/cache/codec.js';
 import { urlKey } from '#mner/image/cache/key.js';
 import { layeredCache } from '#mner/image/cache/layered.js';
@@ -159,13 +159,12 @@ describe.skipIf(!here)('two workers at one Redis and one origin (skipped without
   it('who waits for a holder that is slower than its budget goes on as text, and says so', async () => {
     const { host: place, url, asked } = await pictures();
     const admin = new Redis(redisUrl);
-    await admin.set(leaseKey(urlKey(new URL(url), TINY.version)), 'somebody', 'PX', 60_000);
+    await admin.set(leaseKey(urlKey(new URL(url), TINY.version)), 'somebody', 'PX', 3_600_000);
     admin.disconnect();
     const images = await worker(place, { budgetMs: 300 });
-    const start = systemClock.now();
+    // The lease outlasts this test: who waited for its end would not come back.
     const looks = await Promise.all(Array.from({ length: 20 }, () => images.look({ url }, signal)));
     expect(looks.every(({ status, cache }) => status === 'timed_out' && cache === null)).toBe(true);
-    expect(systemClock.now() - start).toBeLessThan(2_000);
     expect(asked).toEqual([]);
   });
 

@@ -103,6 +103,10 @@ if (url === undefined) {
       // The connection is given up: what follows does not wait for any clock.
       expect(await cache.getMany([one])).toEqual([null]);
       await cache.set(one, Buffer.from('lost'), 60);
+      // Nor does any of many: the clock stands, so what was queued for a better time would never end.
+      const many = Array.from({ length: 1000 }, () => key());
+      expect(await Promise.all(many.map((each) => cache.getMany([each])))).toEqual(many.map(() => [null]));
+      await Promise.all(many.map((each) => cache.set(each, Buffer.from('lost'), 60)));
       // The next connection is accepted, but the server says nothing: it is given up as well.
       await proxy.connected(2);
       const up = degraded(false);
@@ -111,7 +115,10 @@ if (url === undefined) {
       await up.finally(() => clearInterval(retry));
       const values = cache.getMany([one]);
       expect(await values).toEqual([Buffer.from('kept')]);
-      seen(task, 'three answers missing for 50 ms each, then misses without waiting');
+      seen(
+        task,
+        'three answers missing for 50 ms each, then 1000 misses and 1000 writes skipped without waiting, none queued',
+      );
     });
 
     it('when it may be read but not written: reads go on, writes are counted, and it is said', async () => {
