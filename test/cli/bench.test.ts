@@ -160,6 +160,29 @@ describe('mner bench', () => {
     LONG_MS,
   );
 
+  it.skipIf(!BROKERS || !REDIS)(
+    'measures the worker with pictures that are in the cache, beside a naive consumer, and without a model',
+    async () => {
+      const only = 'e2e_hot_image_over_ceiling,over_naive,host_tweets_per_s';
+      const { code, stderr, document } = await bench(only, {
+        MNER_BROKERS: BROKERS as string,
+        MNER_REDIS_URL: REDIS as string,
+      });
+      expect(stderr).not.toContain('not measured');
+      expect(code).toBe(0);
+      const { figures, machine } = document();
+      expect(Object.keys(figures)).toEqual(only.split(','));
+      for (const { value, samples } of Object.values(figures)) {
+        expect(value).toBeGreaterThan(0);
+        expect(samples).toHaveLength(2);
+      }
+      expect(stderr).toMatch(/[1-9]\d* of \d+ pictures are of use, all are in the cache/);
+      expect(machine).toMatchObject({ provider: 'cpu' });
+      expect(figures.over_naive?.goal).toBe(2);
+    },
+    LONG_MS,
+  );
+
   it('skips what this machine cannot measure, and says why', async () => {
     const { code, stdout, document } = await bench('int8_over_fp32');
     expect(code).toBe(0);

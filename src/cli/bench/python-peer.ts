@@ -21,7 +21,7 @@ const run = promisify(execFile);
  *
  * @returns how to start it; a reason where Python or its libraries cannot be had
  */
-export async function pythonPeer({ config, models }: Lab): Promise<Start | Skipped> {
+export async function pythonPeer({ config, models }: Pick<Lab, 'config' | 'models'>): Promise<Start | Skipped> {
   const python = await environment();
   if (typeof python !== 'string') return python;
   return async ({ brokers = '', group = '', input_topic = '', output_topic = '' }) => {
@@ -36,12 +36,7 @@ export async function pythonPeer({ config, models }: Lab): Promise<Start | Skipp
 
 /** The path of the environment's Python. */
 async function environment(): Promise<string | Skipped> {
-  const requirements = join(FOLDER, 'requirements.txt');
-  const version = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mner-stream');
-  const kept = join(cache, `python-peer-${version}`);
-  const python = join(kept, 'bin', 'python');
-  const ready = join(kept, 'ready');
+  const { requirements, kept, python, ready } = paths();
   if (existsSync(ready)) return python;
   const system = await findTool('python3');
   if (!system) return { skipped: 'there is no python3 on the PATH' };
@@ -57,4 +52,17 @@ async function environment(): Promise<string | Skipped> {
     const said = error instanceof Error ? (error.message.trim().split('\n').at(-1) ?? '') : '';
     return { skipped: `the Python peer's libraries cannot be installed (${said})` };
   }
+}
+
+/** Whether the environment is there, so that a start installs nothing. */
+export function hasPythonPeer(): boolean {
+  return existsSync(paths().ready);
+}
+
+function paths() {
+  const requirements = join(FOLDER, 'requirements.txt');
+  const version = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mner-stream');
+  const kept = join(cache, `python-peer-${version}`);
+  return { requirements, kept, python: join(kept, 'bin', 'python'), ready: join(kept, 'ready') };
 }
