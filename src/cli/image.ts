@@ -1,15 +1,15 @@
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import sharp from 'sharp';
 import { originOf } from '../adapters.js';
+import { createDecoder, type Decoded } from '../image/decode.js';
+import { formatOf } from '../image/decode-format.js';
 import type { Fetched, Look, Origin } from '../image/port.js';
 import { readBundleLines } from '../inference/bundle.js';
 import type { Event } from '../telemetry/events.js';
 import { createTelemetry } from '../telemetry/telemetry.js';
 import { splitWords } from '../text/words.js';
 import { openStations, type Stations } from '../worker.js';
-import { drawFindings } from './image/draw.js';
+import { DRAWN_SIDE, drawFindings } from './image/draw.js';
+import { savedFormat, savePicture } from './image/save.js';
 import { formatSeen, type Seen } from './image/seen.js';
 import { pictureUrl } from './picture-url.js';
 import { printLine, say } from './print.js';
@@ -19,6 +19,7 @@ import { settingsOf } from './settings.js';
 export async function image(source: string, command: Command): Promise<void> {
   const url = pictureUrl(source);
   const options = command.opts<{ text?: string; save?: string; json?: boolean }>();
+  if (options.save !== undefined) savedFormat(options.save);
   const { config } = settingsOf(command);
   const telemetry = createTelemetry({ log: { level: 'warn' }, nodeMetrics: false });
   const steps: Record<string, number> = {};
@@ -28,23 +29,35 @@ export async function image(source: string, command: Command): Promise<void> {
   };
   const origin = recording(originOf(config, emit));
   const stations = await openStations(config, { ...telemetry, emit }, { origin, allowFiles: true, anyWords: true });
+  const decoder = createDecoder({ size: DRAWN_SIDE, concurrency: 1, emit: telemetry.emit });
   try {
     const look = await stations.images.look({ url }, new AbortController().signal);
     const regions = options.text === undefined ? null : await regionsOf(options.text, look, stations, config.mentions);
-    const bytes = await bytesOf(url, origin, options.save !== undefined);
+    const milliseconds = { ...steps };
+    // A picture from the cache was not fetched, and is only for the drawing.
+    const needed = url.startsWith('file:') || (options.save !== undefined && look.status === 'used');
+    const fetched = origin.last() ?? (needed ? await stations.images.bytes({ url }) : null);
+    const bytes = fetched?.status === 'ok' ? fetched.bytes : null;
+    // In its process, within its limits, as for the look: what a stranger drew is never opened in this one.
+    const decoded = bytes && (await decoder.decode(bytes));
     const seen = await describe(source, look, stations, {
-      ...origin.last(),
       bytes,
-      steps,
-      relevance: regions?.relevance,
+      decoded,
+      redirects: fetched?.redirects ?? [],
+      milliseconds,
+      relevance: regions?.relevance ?? null,
     });
     await printLine(options.json ? JSON.stringify(seen) : formatSeen(seen));
     if (options.save === undefined) return;
-    if (bytes === null || look.status !== 'used') return say(`Nothing is saved: the picture is ${look.status}.`);
-    await sharp(await drawFindings(bytes, seen.objects, regions?.cells ?? null)).toFile(options.save);
+    if (look.status !== 'used') return say(`Nothing is saved: the picture is ${look.status}.`);
+    if (decoded?.status !== 'ok') {
+      const { status, detail } = (decoded ?? fetched) as Exclude<Decoded | Fetched, { status: 'ok' }>;
+      return say(`Nothing is saved: the picture was remembered, and is ${status} now (${detail}).`);
+    }
+    await savePicture(options.save, await drawFindings(decoded, seen.objects, regions?.cells ?? null));
     say(`The picture with what was found is in ${options.save}.`);
   } finally {
-    await stations.stop();
+    await Promise.all([stations.stop(), decoder.stop()]);
     telemetry.stop();
   }
 }
@@ -76,34 +89,16 @@ async function regionsOf(
   return { relevance, cells: sight.explain(look, context, regions).regions?.cells ?? null };
 }
 
-/** The picture's bytes; a picture from the cache was not fetched, and is only if `needed`. */
-async function bytesOf(
-  url: string,
-  origin: Origin & { last(): Fetched | null },
-  needed: boolean,
-): Promise<Buffer | null> {
-  if (url.startsWith('file:')) return readFile(fileURLToPath(url));
-  const fetched = origin.last() ?? (needed ? await origin.fetch(url, new AbortController().signal) : null);
-  return fetched?.status === 'ok' ? fetched.bytes : null;
-}
-
 async function describe(
   source: string,
   look: Look,
   { models }: Stations,
   found: {
     readonly bytes: Buffer | null;
-    readonly steps: Readonly<Record<string, number>>;
-    readonly detail?: string;
-    readonly redirects?: readonly string[];
-    readonly relevance?: number | null | undefined;
-  },
+    readonly decoded: Decoded | null;
+  } & Pick<Seen, 'redirects' | 'milliseconds' | 'relevance'>,
 ): Promise<Seen> {
-  const header =
-    found.bytes &&
-    (await sharp(found.bytes)
-      .metadata()
-      .catch(() => null));
+  const { bytes, decoded, ...said } = found;
   const [tags, objects] = models.vision
     ? await Promise.all([readBundleLines(models.vision, 'tags.txt'), readBundleLines(models.vision, 'objects.txt')])
     : [[], []];
@@ -111,13 +106,12 @@ async function describe(
   return {
     picture: source,
     status: look.status,
-    detail: found.detail ?? null,
-    redirects: found.redirects ?? [],
+    detail: (look.status === 'used' ? null : look.detail) ?? null,
     cache: look.cache,
-    bytes: found.bytes?.length ?? null,
-    format: header?.format ?? null,
-    width: header?.width ?? null,
-    height: header?.height ?? null,
+    bytes: bytes?.length ?? null,
+    format: bytes && formatOf(bytes),
+    width: decoded?.status === 'ok' ? decoded.width : null,
+    height: decoded?.status === 'ok' ? decoded.height : null,
     tags: features?.tags.map(({ tag, score }) => ({ tag: tags[tag] ?? String(tag), score })) ?? [],
     objects:
       features?.objects.map(({ class: index, score, box }) => ({
@@ -126,7 +120,6 @@ async function describe(
         box,
       })) ?? [],
     words: features?.words ?? null,
-    relevance: found.relevance ?? null,
-    milliseconds: found.steps,
+    ...said,
   };
 }

@@ -36,7 +36,8 @@ export function createLocalDecoder(
   async function pixelsOf(bytes: Uint8Array): Promise<Decoded> {
     // The first frame only, whatever an animation says; the header is read without the limit, to say what is wrong.
     const common: SharpOptions = { failOn: 'truncated', pages: 1 };
-    const { width, height } = await sharp(bytes, { ...common, limitInputPixels: false }).metadata();
+    const { autoOrient } = await sharp(bytes, { ...common, limitInputPixels: false }).metadata();
+    const { width, height } = autoOrient;
     if (width * height > maxPixels)
       return { status: 'too_large', detail: `the picture has ${width} x ${height} pixels` };
     const raw = (resize: ResizeOptions, space: 'srgb' | 'b-w') =>
@@ -50,12 +51,18 @@ export function createLocalDecoder(
     const { data, info } = await raw({ width: size, height: size, fit: 'fill' }, 'srgb');
     if (info.channels !== 3) return channelsWrong(info);
     const pixels = bytesOf(data);
-    if (greySide === undefined) return { status: 'ok', pixels };
+    if (greySide === undefined) return { status: 'ok', pixels, width, height };
     // Decoded once more, so that the pixels are the same with and without it.
     const grey = await raw({ width: greySide, height: greySide, fit: 'inside', withoutEnlargement: true }, 'b-w');
     if (grey.info.channels !== 1) return channelsWrong(grey.info);
     const { width: greyWidth, height: greyHeight } = grey.info;
-    return { status: 'ok', pixels, grey: { width: greyWidth, height: greyHeight, pixels: bytesOf(grey.data) } };
+    return {
+      status: 'ok',
+      pixels,
+      width,
+      height,
+      grey: { width: greyWidth, height: greyHeight, pixels: bytesOf(grey.data) },
+    };
   }
 
   async function work(bytes: Uint8Array): Promise<Decoded> {

@@ -15,19 +15,18 @@ export type FromDecoder = { readonly type: 'ready' } | { readonly type: 'answer'
  * What a message of the decoding process says; null when it is none that an honest one sends. A picture may have taken
  * the process over, so nothing of it is believed.
  */
-export function readMessage(
-  message: unknown,
-  { size, greySide }: Pick<DecodeSettings, 'size' | 'greySide'>,
-): FromDecoder | null {
+export function readMessage(message: unknown, { size, maxPixels, greySide }: DecodeSettings): FromDecoder | null {
   if (!isObject(message)) return null;
   if (message.type === 'ready') return { type: 'ready' };
   if (message.type !== 'answer' || !isObject(message.decoded)) return null;
-  const { status, pixels, grey, detail } = message.decoded;
+  const { status, pixels, width, height, grey, detail } = message.decoded;
   if (status === 'ok') {
     if (!(pixels instanceof Uint8Array) || pixels.length !== size * size * 3) return null;
-    if (greySide === undefined) return { type: 'answer', decoded: { status, pixels } };
+    if (!isSide(width, maxPixels) || !isSide(height, maxPixels) || width * height > maxPixels) return null;
+    const picture = { status, pixels, width, height } as const;
+    if (greySide === undefined) return { type: 'answer', decoded: picture };
     const read = readGrey(grey, greySide);
-    return read && { type: 'answer', decoded: { status, pixels, grey: read } };
+    return read && { type: 'answer', decoded: { ...picture, grey: read } };
   }
   if ((status !== 'unreadable' && status !== 'too_large') || typeof detail !== 'string') return null;
   return { type: 'answer', decoded: { status, detail: detail.slice(0, 200) } };

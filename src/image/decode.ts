@@ -35,10 +35,19 @@ export interface DecoderOptions {
   readonly program?: string;
 }
 
-export type Decoded =
-  /** `pixels`: RGB, row by row, size x size x 3 bytes. `grey`: where `greySide` asks for it. */
-  | { readonly status: 'ok'; readonly pixels: Uint8Array; readonly grey?: Grey }
-  | { readonly status: 'unreadable' | 'too_large'; readonly detail: string };
+export type Decoded = Pixels | { readonly status: 'unreadable' | 'too_large'; readonly detail: string };
+
+/** A picture squashed into a square. */
+export interface Pixels {
+  readonly status: 'ok';
+  /** RGB, row by row, size x size x 3 bytes. */
+  readonly pixels: Uint8Array;
+  /** Of the picture as it came, upright. */
+  readonly width: number;
+  readonly height: number;
+  /** Where `greySide` asks for it. */
+  readonly grey?: Grey;
+}
 
 /** A picture as it is, not squashed: a byte a pixel, row by row, 0 is black. */
 export interface Grey {

@@ -48,6 +48,11 @@ type News<A> = { readonly type: 'ready' } | A | End;
 /** A child process that takes one task at a time: whatever ends it, the task in it is to blame. */
 export interface GuardedProcess<A extends Answer> {
   /**
+   * Starts the process if there is none; resolves when it is ready for a task. Only while it has none.
+   * @throws MnerError `decoder_unavailable` as {@link ask}
+   */
+  start(): Promise<void>;
+  /**
    * Starts the process if there is none. `died`: the process ended under this task, and not by our hand; `timed_out` and
    * `memory`: it was killed for that.
    * @throws MnerError `decoder_unavailable` when the process does not start, or is stopped
@@ -62,6 +67,8 @@ interface Child<A> {
   readonly process: ChildProcess;
   readonly channel: Channel | null;
   ready: boolean;
+  /** What it said first, for all who wait for that. */
+  first: Promise<News<A>> | null;
   /** Tasks that it was given. */
   tasks: number;
   /** Why we killed it. */
@@ -105,6 +112,7 @@ export function createGuardedProcess<A extends Answer>(options: GuardedProcessOp
       process: spawned,
       channel: openChildChannel(spawned, { heard, broken }, MAX_ANSWER_BYTES),
       ready: false,
+      first: null,
       tasks: 0,
       killed: null,
       ended: null,
@@ -171,7 +179,8 @@ export function createGuardedProcess<A extends Answer>(options: GuardedProcessOp
     }
     const mine = child;
     if (mine.ready) return mine;
-    const news = await next(mine, startTimeoutMs);
+    mine.first ??= next(mine, startTimeoutMs);
+    const news = await mine.first;
     if (news.type === 'end') throw unavailable(`${REASONS[news.reason] ?? news.how} before it was ready`);
     return mine;
   }
@@ -181,6 +190,9 @@ export function createGuardedProcess<A extends Answer>(options: GuardedProcessOp
   }
 
   return {
+    async start() {
+      await ready();
+    },
     async ask(task) {
       const mine = await ready();
       mine.tasks += 1;

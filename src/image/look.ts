@@ -4,18 +4,15 @@ import { asMnerError } from '../errors.js';
 import type { InferenceHost } from '../inference/port.js';
 import { type Emit, silent } from '../telemetry/events.js';
 import { createCodec, type Remembered } from './cache/codec.js';
-import { contentKey, urlKey } from './cache/key.js';
 import { createPictureStore, LIFETIMES, type Lifetimes } from './cache/store.js';
 import { takeTurn } from './cache/turn.js';
 import { createDecoder, type DecoderOptions } from './decode.js';
 import { createFeatureExtractor } from './features.js';
-import { readData } from './fetch/data.js';
-import { readPictureFile } from './fetch/file.js';
-import { canonicalPictureUrl, variantOf } from './fetch/variant.js';
 import { limiter } from './limiter.js';
 import { createWordReader, OCR_SIDE, type WordReaderOptions } from './ocr.js';
 import type { Cache, Fetched, Look, Origin, Photo } from './port.js';
 import type { VisionShape } from './vision-shape.js';
+import { createMeaning, type Meant, type Wanted } from './wanted.js';
 
 /** The pictures of tweets: fetched once, understood once, remembered, together with what failed. */
 export interface Images {
@@ -25,6 +22,11 @@ export interface Images {
    * @param signal the tweet is given up
    */
   look(photo: Photo | null | undefined, signal: AbortSignal): Promise<Look>;
+  /**
+   * The bytes of a photo as a look has them that finds nothing remembered: of the same variant, within the same limits. Never
+   * throws. For people who want to see the picture itself; null where the photo names none.
+   */
+  bytes(photo: Photo): Promise<Fetched | null>;
   /**
    * Gives up what is under way, and its leases; later looks are `skipped`. Safe to call twice. Origin, cache and host stay
    * open.
@@ -80,16 +82,12 @@ export interface ImagesOptions {
   readonly words?: WordReaderOptions;
 }
 
-/** A picture that someone wants, and where its bytes come from. */
-interface Wanted {
-  readonly key: string;
-  bytes(): Promise<Fetched>;
-}
-
 /** What came of a picture, and after which time, in milliseconds, another answer is likely, where the origin said so. */
 interface Understood {
   readonly entry: Remembered;
   readonly retryMs?: number | undefined;
+  /** Why there are no features: for people, and not remembered. */
+  readonly detail?: string | undefined;
 }
 
 /** A picture whose words could not be read is remembered without them, but not for long. */
@@ -123,6 +121,13 @@ export function createImages(parts: ImagesParts): Images {
   const maxWaiting = options.overload === 'skip' ? (options.maxWaiting ?? 1024) : Number.POSITIVE_INFINITY;
   const turns = { store, clock, leaseMs: options.leaseMs ?? 3_000 };
   const slots = limiter(concurrency);
+  const meaningOf = createMeaning({
+    version: bundle.version,
+    side: reader ? Math.max(bundle.size, OCR_SIDE / 2) : bundle.size,
+    maxBytes: options.maxBytes,
+    allowFiles: options.allowFiles,
+    fetch: fetched,
+  });
   const flights = new Map<string, Flight>();
   /** As the flights, but until each has landed. */
   const inTheAir = new Set<Promise<void>>();
@@ -130,28 +135,6 @@ export function createImages(parts: ImagesParts): Images {
   // Every fetch listens to it; more than ten at once are no leak.
   setMaxListeners(0, stopping.signal);
   let failing = false;
-
-  /** Which picture a tweet means; a look where that alone decides. */
-  async function wantedOf({ url, data }: Photo): Promise<Wanted | Look> {
-    if (data !== undefined) return inHand(readData(data, options.maxBytes));
-    if (url === undefined) return NONE;
-    if (!URL.canParse(url)) return { status: 'refused', cache: null };
-    const parsed = new URL(url);
-    if (parsed.protocol === 'http:' || parsed.protocol === 'https:') {
-      const key = urlKey(canonicalPictureUrl(parsed), bundle.version);
-      return {
-        key,
-        bytes: () => fetched(variantOf(parsed, reader ? Math.max(bundle.size, OCR_SIDE / 2) : bundle.size).href),
-      };
-    }
-    if (parsed.protocol !== 'file:' || options.allowFiles !== true) return { status: 'refused', cache: null };
-    return inHand(await readPictureFile(parsed, options.maxBytes));
-  }
-
-  function inHand(read: Fetched): Wanted | Look {
-    if (read.status !== 'ok') return { status: read.status, cache: null };
-    return { key: contentKey(read.bytes, bundle.version), bytes: async () => read };
-  }
 
   async function fetched(url: string): Promise<Fetched> {
     const result = await timed('fetch', () => origin.fetch(url, stopping.signal));
@@ -168,19 +151,24 @@ export function createImages(parts: ImagesParts): Images {
 
   /** From bytes to features, or to the reason why there are none; null for what says nothing about the picture. */
   async function understand(wanted: Wanted): Promise<Understood | null> {
+    // Beside the fetch, since it takes as long.
+    reader?.warm();
     const source = await wanted.bytes();
     if (stopping.signal.aborted) return null;
-    if (source.status !== 'ok') return { entry: { status: source.status }, retryMs: source.retryMs };
+    if (source.status !== 'ok') {
+      const { status, retryMs, detail } = source;
+      return { entry: { status }, retryMs, detail };
+    }
     try {
       const decoded = await timed('decode_image', () => decoder.decode(source.bytes));
-      if (decoded.status !== 'ok') return { entry: { status: decoded.status } };
+      if (decoded.status !== 'ok') return { entry: { status: decoded.status }, detail: decoded.detail };
       const [features, words] = await Promise.all([
         extractor.extract(decoded.pixels),
         reader && decoded.grey ? reader.read(decoded.grey) : null,
       ]);
       if (failing) emit({ type: 'degraded', reason: 'pictures', on: false });
       failing = false;
-      if (features === null) return { entry: { status: 'unreadable' } };
+      if (features === null) return { entry: { status: 'unreadable' }, detail: 'the model makes nothing of it' };
       if (reader === null) return { entry: { status: 'used', features } };
       if (words === null) return { entry: { status: 'used', features }, retryMs: WORDLESS_MS };
       return { entry: { status: 'used', features: { ...features, words } } };
@@ -234,9 +222,9 @@ export function createImages(parts: ImagesParts): Images {
         if (flight.waiters === 0) return giveUp(TIMED_OUT);
         const understood = await understand(wanted);
         if (understood === null) return SKIPPED;
-        const { entry, retryMs } = understood;
+        const { entry, retryMs, detail } = understood;
         kept = store.remember(wanted.key, entry, retryMs);
-        return { ...entry, cache: 'miss' };
+        return entry.status === 'used' ? { ...entry, cache: 'miss' } : { ...entry, cache: 'miss', detail };
       } finally {
         release();
       }
@@ -267,32 +255,46 @@ export function createImages(parts: ImagesParts): Images {
     return flight;
   }
 
-  function board(flight: Flight, budgetEnds: number, signal: AbortSignal): Promise<Look> {
+  /** The look, or `timed_out` once the tweet waits no longer: for its picture, or at all. */
+  function within(look: Promise<Look>, budgetEnds: number, signal: AbortSignal, left: () => void): Promise<Look> {
     return new Promise((resolve) => {
-      flight.waiters += 1;
       let waits = true;
-      const settle = (look: Look) => {
+      const settle = (outcome: Look) => {
         if (!waits) return;
         waits = false;
-        flight.waiters -= 1;
+        left();
         timer.cancel();
         signal.removeEventListener('abort', giveUp);
-        resolve(look);
+        resolve(outcome);
       };
       const giveUp = () => settle(TIMED_OUT);
       const timer = clock.after(Math.max(0, budgetEnds - clock.now()), giveUp);
       signal.addEventListener('abort', giveUp, { once: true });
       if (signal.aborted) giveUp();
-      void flight.look.then(settle);
+      void look.then(settle);
+    });
+  }
+
+  function board(wanted: Wanted, budgetEnds: number, signal: AbortSignal): Promise<Look> {
+    const flight = flights.get(wanted.key) ?? begin(wanted);
+    flight.waiters += 1;
+    return within(flight.look, budgetEnds, signal, () => {
+      flight.waiters -= 1;
     });
   }
 
   async function lookAt(photo: Photo, signal: AbortSignal): Promise<Look> {
     if (stopping.signal.aborted) return SKIPPED;
     const budgetEnds = clock.now() + budgetMs;
-    const wanted = await wantedOf(photo);
-    if ('status' in wanted) return wanted;
-    return board(flights.get(wanted.key) ?? begin(wanted), budgetEnds, signal);
+    const follow = async (meant: Meant): Promise<Look> => {
+      if (meant === null) return NONE;
+      if ('status' in meant) return { status: meant.status, cache: null, detail: meant.detail };
+      return board(meant, budgetEnds, signal);
+    };
+    const meant = meaningOf(photo);
+    // A file, on a disk that may hang as an origin does.
+    if (meant instanceof Promise) return within(meant.then(follow), budgetEnds, signal, () => {});
+    return follow(meant);
   }
 
   return {
@@ -300,6 +302,10 @@ export function createImages(parts: ImagesParts): Images {
       const look = photo ? await lookAt(photo, signal) : NONE;
       if (look.status !== 'none') emit({ type: 'image', status: look.status });
       return look;
+    },
+    async bytes(photo) {
+      const meant = await meaningOf(photo);
+      return meant !== null && 'key' in meant ? meant.bytes() : meant;
     },
     async stop() {
       stopping.abort();

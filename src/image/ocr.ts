@@ -13,9 +13,9 @@ import { type FromReader, type OcrSettings, readMessage } from './ocr-wire.js';
 export const OCR_SIDE = 1024;
 
 export interface WordReaderOptions {
-  /** Milliseconds that the words of one picture may take, and that it waits for its turn before. @default 2000 */
+  /** Milliseconds that a picture waits for its words: for its turn, for the engine's start, for the reading. @default 2000 */
   readonly timeoutMs?: number;
-  /** Milliseconds in which the engine has to be ready; the first picture waits for it. @default 10000 */
+  /** Milliseconds in which the engine has to be ready. @default 10000 */
   readonly startTimeoutMs?: number;
   /** Memory of the engine's process, in bytes. It took up to 160 MB. @default 536870912 */
   readonly maxMemoryBytes?: number;
@@ -28,8 +28,10 @@ export interface WordReaderOptions {
 
 /** Finds the words in pictures. They are an addition: whatever hinders it, the picture goes on without them. */
 export interface WordReader {
+  /** Starts the engine where there is none, so that it is ready by the time at which a picture is. Never throws. */
+  warm(): void;
   /**
-   * Never throws, and takes at most twice the time limit, but for the engine's start.
+   * Never throws, and never takes longer than the time limit, whatever the engine does.
    * @param picture sides of at most {@link OCR_SIDE} pixels
    * @returns the words with a space between them, at most 300 code points; empty where there are none; null when they
    * were not read, since there was no time, the engine failed, or it was stopped
@@ -41,6 +43,7 @@ export interface WordReader {
   readonly pid: number | null;
 }
 
+type Answer = { readonly words: string } | { readonly result: Result };
 type Result = Extract<Event, { type: 'image_words' }>['result'];
 
 /** Pictures that wait for the engine; what comes beyond them goes on without words, at once. */
@@ -79,26 +82,25 @@ export function createWordReader(options: WordReaderOptions = {}): WordReader {
   let stopped = false;
   let retryAt = Number.NEGATIVE_INFINITY;
 
-  async function turn(): Promise<(() => void) | null> {
-    if (turns.load > MAX_WAITING) return null;
-    const patience = new AbortController();
-    const timer = clock.after(timeoutMs, () => patience.abort());
-    try {
-      return await turns.take(patience.signal);
-    } finally {
-      timer.cancel();
-    }
-  }
+  /** Whether the engine may be tried: it did not just fail to start. */
+  const mayStart = () => !stopped && clock.now() >= retryAt;
 
-  /** What the engine says; a word for why it says nothing. */
-  async function ask(picture: Grey): Promise<{ readonly words: string } | { readonly result: Result }> {
-    if (stopped || clock.now() < retryAt) return { result: 'failed' };
-    const done = await turn();
+  /**
+   * What the engine says; a word for why it says nothing. The engine keeps its turn until it is done, be it that nobody waits for
+   * the picture any more: a start that takes too long for this one is over for the next.
+   * @param has called when the picture has its turn
+   */
+  async function ask(picture: Grey, patience: AbortSignal, has: () => void): Promise<Answer> {
+    if (!mayStart()) return { result: 'failed' };
+    const done = turns.load > MAX_WAITING ? null : await turns.take(patience);
     if (done === null) return { result: 'skipped' };
+    has();
     const start = clock.now();
     try {
       // While it waited, the engine did not start for the picture before.
-      if (start < retryAt) return { result: 'failed' };
+      if (!mayStart()) return { result: 'failed' };
+      await guarded.start();
+      if (patience.aborted) return { result: 'timed_out' };
       const news = await guarded.ask(picture);
       if (news.type === 'answer') return { words: news.words };
       return { result: news.type === 'timed_out' ? 'timed_out' : 'failed' };
@@ -111,9 +113,24 @@ export function createWordReader(options: WordReaderOptions = {}): WordReader {
     }
   }
 
+  /** As {@link ask}, within the time limit. */
+  async function answerOf(picture: Grey): Promise<Answer> {
+    const patience = new AbortController();
+    let result: Result = 'skipped';
+    const late = new Promise<Answer>((resolve) => {
+      patience.signal.addEventListener('abort', () => resolve({ result }), { once: true });
+    });
+    const timer = clock.after(timeoutMs, () => patience.abort());
+    const asked = ask(picture, patience.signal, () => {
+      result = 'timed_out';
+    });
+    return Promise.race([asked, late]).finally(() => timer.cancel());
+  }
+
   /** The engine does not start: nothing that a picture did, so the next ones do not wait for it. */
   function failed(error: unknown): void {
-    if (stopped) return;
+    // Once for all who waited for the same start.
+    if (!mayStart()) return;
     retryAt = clock.now() + BACK_OFF_MS;
     const { code, message } = asMnerError(error);
     emit({
@@ -125,8 +142,11 @@ export function createWordReader(options: WordReaderOptions = {}): WordReader {
   }
 
   return {
+    warm() {
+      if (guarded.pid === null && mayStart()) guarded.start().catch(failed);
+    },
     async read(picture) {
-      const answer = await ask(picture);
+      const answer = await answerOf(picture);
       const words = 'words' in answer ? answer.words : null;
       if (!stopped) {
         const result = 'result' in answer ? answer.result : answer.words === '' ? 'none' : 'found';

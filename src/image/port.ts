@@ -28,7 +28,12 @@ export interface Features {
 /** One look at a tweet's picture. */
 export type Look =
   | { readonly status: 'used'; readonly cache: 'hit' | 'miss'; readonly features: Features }
-  | { readonly status: Exclude<ImageStatus, 'used'>; readonly cache: 'hit' | 'miss' | null };
+  | {
+      readonly status: Exclude<ImageStatus, 'used'>;
+      readonly cache: 'hit' | 'miss' | null;
+      /** One sentence for people, without the URL's query; absent where the status says all, or all that is remembered. */
+      readonly detail?: string | undefined;
+    };
 
 /** The port to where pictures come from. Adapters: `fetch/http.ts` (undici, under the address policy) and `fetch/memory.ts`. */
 export interface Origin {

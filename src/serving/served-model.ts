@@ -115,6 +115,7 @@ function unseeing(emit: Emit): Images {
       if (photo) emit({ type: 'image', status: 'skipped' });
       return { status: photo ? 'skipped' : 'none', cache: null };
     },
+    bytes: async () => null,
     stop: async () => {},
   };
 }

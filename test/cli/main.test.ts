@@ -11,6 +11,8 @@ const COMMANDS = [
   'produce',
   'tail',
   'topics',
+  'dlq',
+  'image',
   'bundle',
   'config',
   'demo',

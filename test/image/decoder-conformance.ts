@@ -47,6 +47,15 @@ export function decoderConformance(name: string, create: (options: DecoderOption
       return spots.map(([x, y]) => colourAt(decoded.pixels, SIZE, x, y));
     }
 
+    it('says how large the picture is, upright', async () => {
+      const picture = plain(RED, 200, 100);
+      const turned = await plain(RED, 200, 100).withMetadata({ orientation: 6 }).jpeg().toBuffer();
+      expect(await decoder.decode(await picture.jpeg().toBuffer())).toMatchObject({ width: 200, height: 100 });
+      expect(await decoder.decode(turned)).toMatchObject({ width: 100, height: 200 });
+      const frames = await animation([RED, GREEN], 64).gif().toBuffer();
+      expect(await decoder.decode(frames)).toMatchObject({ width: 64, height: 64 });
+    });
+
     it('has no answer once it is stopped', async () => {
       const other = create({ size: SIZE });
       const bytes = await quarters().png().toBuffer();

@@ -7,13 +7,14 @@ import type { WordReaderOptions } from '#mner/image/ocr.js';
 import type { Cache, Look } from '#mner/image/port.js';
 import type { Event } from '#mner/telemetry/events.js';
 import { plain, RED } from './pictures.js';
+import { slowEngine } from './slow-engine.js';
 import { type CountingHost, TINY, tinyVision } from './vision-tiny.js';
 import { canDrawWords, wordPicture } from './word-pictures.js';
 
 const URL_A = 'https://pictures.example/a.png';
 const { signal } = new AbortController();
 /** Its words are the picture's width; a width of 2 makes it spin. */
-const FAULTS: WordReaderOptions = { program: 'test/image/programs/ocr-fault.mjs', timeoutMs: 5_000 };
+const FAULTS: WordReaderOptions = { program: 'test/image/programs/ocr-fault.mjs', timeoutMs: 20_000 };
 let host: CountingHost;
 const opened: Images[] = [];
 
@@ -80,7 +81,7 @@ it('goes on without words that take too long, and asks again after ten minutes',
       return cache.set(key, value, seconds);
     },
   };
-  const { images, origin } = open({ words: { ...FAULTS, timeoutMs: 300 }, cache: watched });
+  const { images, origin } = open({ words: { ...FAULTS, timeoutMs: 2_000 }, cache: watched });
   for (const [name, width] of [
     ['warm', 7],
     ['spins', 2],
@@ -94,6 +95,14 @@ it('goes on without words that take too long, and asks again after ten minutes',
   expect(lifetimes).toHaveLength(2);
   expect(lifetimes[0]).toBeGreaterThan(6 * 24 * 3600);
   expect(lifetimes[1]).toBeLessThanOrEqual(600);
+});
+
+it('an engine that starts slowly costs a picture its words, and not its place in the tweet', async () => {
+  const { program } = slowEngine();
+  const { images, origin } = open({ words: { program, timeoutMs: 300 } });
+  origin.put(URL_A, await picture(640));
+  const look = await images.look({ url: URL_A }, signal);
+  expect([look.status, wordsOf(look)]).toEqual(['used', undefined]);
 });
 
 it.runIf(process.platform === 'linux')('starts no engine unless asked, and leaves none behind', async () => {
@@ -113,7 +122,7 @@ it.runIf(process.platform === 'linux')('starts no engine unless asked, and leave
 });
 
 it.skipIf(!(await canDrawWords()))('reads a real picture with the real engine (skipped without a font)', async () => {
-  const { images } = open({ words: { timeoutMs: 20_000, startTimeoutMs: 30_000 } });
+  const { images } = open({ words: { timeoutMs: 50_000, startTimeoutMs: 50_000 } });
   const data = (await wordPicture('Lionel Messi')).toString('base64');
   const [first] = await Promise.all([images.look({ data }, signal), images.look({ data }, signal)]);
   expect(wordsOf(first)).toBe('Lionel Messi');

@@ -100,25 +100,33 @@ describe('a look', () => {
     try {
       const url = pathToFileURL(join(folder, 'a.jpg')).href;
       await writeFile(new URL(url), jpeg);
-      expect(await open().images.look({ url }, signal)).toEqual({ status: 'refused', cache: null });
+      expect(await open().images.look({ url }, signal)).toMatchObject({ status: 'refused', cache: null });
       const allowed = open({ options: { allowFiles: true } }).images;
       expect(await allowed.look({ url }, signal)).toMatchObject({ status: 'used', cache: 'miss' });
-      expect(await allowed.look({ url: `${url}.none` }, signal)).toEqual({ status: 'not_found', cache: null });
+      expect(await allowed.look({ url: `${url}.none` }, signal)).toEqual({
+        status: 'not_found',
+        cache: null,
+        detail: 'there is no such file',
+      });
     } finally {
       await rm(folder, { recursive: true });
     }
   });
 
   it.each([
-    ['an HTML page', () => Buffer.from('<html>gone</html>'), 'unreadable'],
-    ['a truncated JPEG', () => jpeg.subarray(0, jpeg.length / 2), 'unreadable'],
-    ['nothing', () => Buffer.alloc(0), 'unreadable'],
-    ['a PNG of 17,000 x 17,000', () => pngHeader(17_000, 17_000), 'too_large'],
-    ['a body of 11 MB', () => Buffer.alloc(11 * 1024 * 1024), 'too_large'],
-  ])('at %s is remembered as what it is', async (_, page, status) => {
+    ['an HTML page', () => Buffer.from('<html>gone</html>'), 'unreadable', /^this is no JPEG/],
+    ['a truncated JPEG', () => jpeg.subarray(0, jpeg.length / 2), 'unreadable', /^the picture is damaged$/],
+    ['nothing', () => Buffer.alloc(0), 'unreadable', /^this is no JPEG/],
+    ['a PNG of 17,000 x 17,000', () => pngHeader(17_000, 17_000), 'too_large', /17000 x 17000 pixels$/],
+    ['a body of 11 MB', () => Buffer.alloc(11 * 1024 * 1024), 'too_large', /bytes$/],
+  ])('at %s is remembered as what it is, and says why as long as it is new', async (_, page, status, why) => {
     const { images, origin } = open();
     origin.put(URL_A, page());
-    expect(await images.look({ url: URL_A }, signal)).toEqual({ status, cache: 'miss' });
+    expect(await images.look({ url: URL_A }, signal)).toEqual({
+      status,
+      cache: 'miss',
+      detail: expect.stringMatching(why),
+    });
     expect(await images.look({ url: URL_A }, signal)).toEqual({ status, cache: 'hit' });
     expect(origin.requests).toHaveLength(1);
   });
@@ -128,7 +136,7 @@ describe('a look', () => {
     async (status) => {
       const { images, origin, events } = open();
       origin.put(URL_A, status);
-      expect(await images.look({ url: URL_A }, signal)).toEqual({ status, cache: 'miss' });
+      expect(await images.look({ url: URL_A }, signal)).toMatchObject({ status, cache: 'miss' });
       expect(await images.look({ url: URL_A }, signal)).toEqual({ status, cache: 'hit' });
       expect(events).toContainEqual({ type: 'image_fetch', outcome: status });
     },
@@ -144,7 +152,7 @@ describe('a look', () => {
     [{ data: 'A'.repeat(15_000_000) }, 'too_large'],
   ])('at what names no picture asks nobody: %#', async (photo, status) => {
     const { images, events } = open();
-    expect(await images.look(photo, signal)).toEqual({ status, cache: null });
+    expect(await images.look(photo, signal)).toEqual({ status, cache: null, detail: expect.stringMatching(/\w/) });
     expect(events).toEqual([{ type: 'image', status }]);
   });
 
@@ -259,6 +267,15 @@ describe('a tweet’s budget', () => {
     const again = open({ cache });
     again.origin.put(URL_A, jpeg);
     expect(await again.images.look({ url: URL_A }, signal)).toMatchObject({ status: 'used', cache: 'miss' });
+  });
+
+  it('covers a file that is slow to be read, as it does an origin', async () => {
+    const clock = manualClock();
+    const { images } = open({ clock, cache: memoryCache({ clock }), options: { allowFiles: true } });
+    const look = images.look({ url: import.meta.url }, signal);
+    // In the same turn, before any disk has answered.
+    clock.advance(8_000);
+    expect(await look).toEqual({ status: 'timed_out', cache: null });
   });
 
   it('is each tweet’s own: who gives up leaves the others their picture', async () => {

@@ -1,26 +1,31 @@
 import sharp from 'sharp';
+import type { Pixels } from '../../image/decode.js';
 import type { SeenObject } from './seen.js';
 
-/** Longest side of the drawing in pixels: enough to look at, whatever the picture's size. */
-const LONGEST = 1024;
+/** Longest side of the drawing in pixels, and both of the square that it is drawn from: enough to look at. */
+export const DRAWN_SIDE = 1024;
 
 /**
  * The picture with its objects' boxes, and, where the gate weighed its regions, with a veil over the cells that count less.
  *
+ * @param picture as the decoding process has it, {@link DRAWN_SIDE} a side: bytes that a stranger wrote are not read here
  * @param cells weights of a square grid, row by row; null where the model weighs none
  * @returns PNG
  */
 export async function drawFindings(
-  picture: Buffer,
+  picture: Pixels,
   objects: readonly SeenObject[],
   cells: readonly (readonly number[])[] | null,
 ): Promise<Buffer> {
-  const size = { width: LONGEST, height: LONGEST, fit: 'inside' as const, withoutEnlargement: true };
-  const { data, info } = await sharp(picture).rotate().resize(size).png().toBuffer({ resolveWithObject: true });
-  const { width, height } = info;
+  const shrink = Math.min(1, DRAWN_SIDE / Math.max(picture.width, picture.height));
+  const [width, height] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(side * shrink))) as [
+    number,
+    number,
+  ];
   const shapes = [...veil(cells, width, height), ...objects.map((one) => box(one, width, height))];
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${shapes.join('')}</svg>`;
-  return sharp(data)
+  return sharp(picture.pixels, { raw: { width: DRAWN_SIDE, height: DRAWN_SIDE, channels: 3 } })
+    .resize({ width, height, fit: 'fill' })
     .composite([{ input: Buffer.from(svg) }])
     .png()
     .toBuffer();

@@ -1,16 +1,19 @@
+import type { PictureFormat } from '../../image/decode-format.js';
 import type { ImageStatus } from '../../image/port.js';
 
 /** What `mner image` tells, and prints as JSON. */
 export interface Seen {
   readonly picture: string;
   readonly status: ImageStatus;
-  /** Why it could not be fetched. */
+  /** Why it could not be used; null where the cache says no more than the status. */
   readonly detail: string | null;
   readonly redirects: readonly string[];
   readonly cache: 'hit' | 'miss' | null;
   /** Of the file; null when it was not fetched, since its features were in the cache. */
   readonly bytes: number | null;
-  readonly format: string | null;
+  /** By its first bytes; null for what is not decoded. */
+  readonly format: PictureFormat | null;
+  /** Upright; null where it is not decoded, or cannot be. */
   readonly width: number | null;
   readonly height: number | null;
   readonly tags: readonly { readonly tag: string; readonly score: number }[];
@@ -32,7 +35,10 @@ export interface SeenObject {
 
 export function formatSeen(seen: Seen): string {
   const { bytes, format, width, height } = seen;
-  const file = bytes === null ? 'not fetched' : `${bytes} bytes${format ? `, ${format}, ${width} × ${height}` : ''}`;
+  const file =
+    bytes === null
+      ? 'not fetched'
+      : [`${bytes} bytes`, format, width && `${width} × ${height}`].filter(Boolean).join(', ');
   const steps = Object.entries(seen.milliseconds).map(([stage, ms]) => `${stage} ${ms.toFixed(1)} ms`);
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
   return [

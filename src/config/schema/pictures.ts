@@ -43,7 +43,7 @@ export const picturesFields = {
   image_ocr_timeout_ms: z.int().min(50).max(60_000).default(2000).register(about, {
     section: 'Pictures',
     description:
-      'Time to read the words in one picture (`ocr`), and as much again to wait for its turn; past it the picture is used without its words. Lower keeps crowded pictures from holding others up; higher reads more of them.',
+      'Time that a picture waits for the words in it (`ocr`): for its turn, the start of the engine and the reading; past it the picture is used without its words. Lower keeps crowded pictures from holding others up; higher reads more of them.',
     value: 'ms',
     unit: 'ms',
   }),

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readPictureFile } from '#mner/image/fetch/file.js';
 
@@ -23,4 +25,17 @@ it('says what is not there, and what is no file', async () => {
   expect(await readPictureFile(pathToFileURL(folder))).toMatchObject({ status: 'unreachable' });
   expect(await readPictureFile(new URL('file:///dev/zero'))).toMatchObject({ status: 'unreachable' });
   expect(await readPictureFile(new URL('file://another.host/a'))).toMatchObject({ status: 'unreachable' });
+});
+
+it('a pipe that nobody writes to is no file: it is not waited for', async () => {
+  const pipe = join(folder, 'pipe');
+  await promisify(execFile)('mkfifo', [pipe]);
+  expect(await readPictureFile(pathToFileURL(pipe))).toEqual({ status: 'unreachable', detail: 'this is no file' });
+});
+
+it.runIf(process.platform === 'linux')('a file that is longer than it says is cut off at the limit', async () => {
+  // The kernel says that it has no bytes at all.
+  const url = new URL('file:///proc/self/maps');
+  expect(await readPictureFile(url, 100)).toMatchObject({ status: 'too_large' });
+  expect(await readPictureFile(url)).toMatchObject({ status: 'ok' });
 });

@@ -4,7 +4,12 @@ import { openWorkerChannel, worker } from '#mner/inference/channel.js';
 const channel = openWorkerChannel();
 const { size } = JSON.parse(process.argv[2]);
 const answer = (decoded) => channel.send({ type: 'answer', decoded });
-const picture = (length = size * size * 3) => ({ status: 'ok', pixels: new Uint8Array(length).fill(7) });
+const picture = (length = size * size * 3) => ({
+  status: 'ok',
+  pixels: new Uint8Array(length).fill(7),
+  width: 4,
+  height: 3,
+});
 process.on('disconnect', () => process.exit(0));
 worker.on('message', (bytes) => {
   switch (Buffer.from(bytes).subarray(8).toString()) {
