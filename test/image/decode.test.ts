@@ -8,7 +8,7 @@ import { createDecoder, type DecoderOptions, type ProcessDecoder } from '#mner/i
 import type { Event } from '#mner/telemetry/events.js';
 import { seen } from '../support/seen.js';
 import { decoderConformance } from './decoder-conformance.js';
-import { quarters } from './pictures.js';
+import { animation, GREEN, plain, quarters, RED, whitePng } from './pictures.js';
 
 decoderConformance('in child processes', createDecoder);
 
@@ -80,6 +80,35 @@ describe('a picture that hurts its decoder', () => {
     const { decoder: larger } = make({ timeoutMs: 20_000 });
     expect((await larger.decode(bytes)).status).toBe('ok');
   });
+});
+
+it.runIf(process.platform === 'linux').for([
+  // By its header, before anything is unpacked.
+  ['a PNG of 17,000 x 17,000', 'too_large', 40, async () => whitePng(17_000, 17_000)],
+  // 1000 frames are 66 MB.
+  ['a GIF of 1000 frames', 'ok', 40, () => animation(Array(1000).fill(GREEN), 128).gif().toBuffer()],
+  ['half a JPEG of 12 megapixels', 'unreadable', 120, () => halfOf(plain(RED, 4000, 3000).jpeg().toBuffer())],
+  ['the largest PNG that is taken', 'ok', 400, async () => whitePng(5_000, 5_000)],
+] as const)('fault 44: %s takes no more memory than it should', async ([what, status, most, drawn], { task }) => {
+  const { decoder, ends } = make({ concurrency: 1, timeoutMs: 60_000 });
+  const bytes = await drawn();
+  expect((await decoder.decode(await picture())).status).toBe('ok');
+  const [pid = 0] = decoder.pids;
+  const before = peakBytes(pid);
+  expect((await decoder.decode(bytes)).status).toBe(status);
+  expect(decoder.pids).toEqual([pid]);
+  const more = (peakBytes(pid) - before) / 2 ** 20;
+  expect(more).toBeLessThan(most);
+  expect(ends()).toEqual([]);
+  seen(task, `${what}, ${Math.round(bytes.length / 1000)} kB: ${status}, ${Math.round(more)} MiB more in its process`);
+});
+
+it('fault 44: an SVG never reaches a decoding process', async ({ task }) => {
+  const { decoder } = make();
+  const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="17000" height="17000"/>');
+  expect((await decoder.decode(svg)).status).toBe('unreadable');
+  expect(decoder.pids).toEqual([]);
+  seen(task, 'an SVG of 17000x17000: unreadable, no process started');
 });
 
 describe('a decoding process that is hurt', () => {
@@ -211,6 +240,11 @@ describe('processes', () => {
     await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 10_000 });
   });
 });
+
+async function halfOf(picture: Promise<Buffer>): Promise<Buffer> {
+  const bytes = await picture;
+  return bytes.subarray(0, Math.floor(bytes.length / 2));
+}
 
 /** The most memory that a process ever had in use. */
 function peakBytes(pid: number): number {
