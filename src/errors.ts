@@ -24,6 +24,10 @@ export const ERRORS = {
     'The result is larger than the output topic accepts.',
     'Raise `max.message.bytes` of the output topic.',
   ),
+  output_refused: poison(
+    'The topic takes no such record: a compacted one takes none without a key.',
+    "Send tweets with a key, or take `compact` out of the topic's `cleanup.policy`.",
+  ),
 
   // Set-up
   bad_config: fatal(2, 'The configuration is not valid.', 'Correct the field that the message names.'),
@@ -83,7 +87,7 @@ export const ERRORS = {
   // Dead letters, and what is tried again
   dead_letters_unavailable: retryable(
     'The dead-letter topic is missing, or takes nothing of this worker.',
-    'Create it, grant the right to write, or raise its `max.message.bytes`; lanes with a dead letter wait, and nothing is dropped.',
+    'Create it, grant the right to write, raise its `max.message.bytes`, or take `compact` out of its `cleanup.policy`; lanes with a dead letter wait, and nothing is dropped.',
   ),
   picture_unavailable: retryable(
     'The picture could not be had for now.',

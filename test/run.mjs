@@ -69,7 +69,7 @@ function refuse(sentence) {
 function tableOf({ tests, astray }) {
   if (finishing) return ''; // Interrupted: there is no report.
   const ran = new Set(tests.filter(({ status }) => status !== 'skipped').map(({ title }) => rowOf(title)));
-  const lines = linesOf(tests, faults ? rows : rows.filter((row) => ran.has(row)));
+  const lines = linesOf(tests, faults ? rows : rows.filter((row) => ran.has(row)), faults ? '' : 'it takes long');
   if (faults) {
     for (const { outcome } of lines) add({ [outcome === 'no test' ? 'failed' : outcome]: 1 });
     // Whatever went wrong outside of the tests of these rows.

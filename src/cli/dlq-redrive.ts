@@ -70,6 +70,7 @@ const WHY: Readonly<Record<Left, (maxAttempts: number) => string>> = {
   no_source: () => 'no dead letters of this worker: they do not say where they came from',
   source_missing: () => 'from a topic or a partition that does not exist',
   too_large: () => 'larger than their topic accepts now',
+  refused: () => 'without a key, and their topic is compacted now',
 };
 
 function report({ sent, before, left }: Redrive, dryRun: boolean, maxAttempts: number): string[] {

@@ -50,6 +50,8 @@ export interface MemoryBroker extends Broker {
   trim(topic: string, partition: number, before: bigint): void;
   /** Leaves out the next `count` offsets, as compaction and the markers of transactions do. */
   skip(topic: string, partition: number, count: number): void;
+  /** Makes it a compacted topic: it takes no record without a key. */
+  compact(topic: string): void;
   /** Calls back after every write to the topic, until the returned function is called. */
   onAppend(topic: string, callback: (records: readonly InputRecord[]) => void): () => void;
 }
@@ -66,6 +68,7 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
   const topics = new Map<string, MemoryLog[]>();
   const groups = new Map<string, MemoryGroup>();
   const listeners = new Map<string, Set<(records: readonly InputRecord[]) => void>>();
+  const compacted = new Set<string>();
   const open = new Set<Consumer | Producer | TransactionalProducer>();
 
   const logs = (topic: string): readonly MemoryLog[] => {
@@ -112,6 +115,8 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
     const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
     if (bytes > maxMessageBytes)
       throw new MnerError('output_too_large', `${to.topic} takes ${maxMessageBytes} bytes at once, not ${bytes}.`);
+    if (compacted.has(to.topic) && records.some(({ key }) => key === null))
+      throw new MnerError('output_refused', `${to.topic} is compacted and takes no record without a key.`);
     return target;
   };
 
@@ -204,6 +209,7 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
     skip(topic, partition, count) {
       log(topic, partition).end += BigInt(count);
     },
+    compact: (topic) => void compacted.add(topic),
     onAppend(topic, callback) {
       const set = listeners.get(topic) ?? new Set();
       listeners.set(topic, set.add(callback));

@@ -137,8 +137,8 @@ export interface Producer {
   /**
    * Writes records to one partition in this order; resolves when all in-sync replicas have them. They travel as one
    * batch: all are written or none. The broker's limit counts the batch, so `output_too_large` names one record only
-   * where one was sent.
-   * @throws MnerError `output_too_large`, `topic_missing`, `not_authorised`, `broker_unavailable`
+   * where one was sent; so it is with `output_refused`.
+   * @throws MnerError `output_too_large`, `output_refused`, `topic_missing`, `not_authorised`, `broker_unavailable`
    */
   send(to: TopicPartition, records: readonly OutputRecord[]): Promise<void>;
   stop(): Promise<void>;
@@ -171,7 +171,8 @@ export interface TransactionalProducer {
    * @throws MnerError `broker_unavailable`, `not_authorised`; the first `begin` may be tried again
    */
   begin(): Promise<void>;
-  /** As {@link Producer.send}, within the transaction. After `output_too_large` the transaction goes on without these. */
+  /** As {@link Producer.send}, within the transaction. After `output_too_large` and `output_refused` the
+   * transaction goes on without these. */
   send(to: TopicPartition, records: readonly OutputRecord[]): Promise<void>;
   /** Commits a group's offsets with the transaction. Nobody checks that the group has given us the partitions. */
   sendOffsets(group: string, offsets: readonly CommitOffset[]): Promise<void>;

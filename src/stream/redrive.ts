@@ -30,7 +30,7 @@ export interface RedriveOptions {
 }
 
 /** Why a dead letter that was meant is not sent back. */
-export const LEFT = ['attempts', 'truncated', 'no_source', 'source_missing', 'too_large'] as const;
+export const LEFT = ['attempts', 'truncated', 'no_source', 'source_missing', 'too_large', 'refused'] as const;
 export type Left = (typeof LEFT)[number];
 
 export interface Redrive {
@@ -140,9 +140,9 @@ export async function redrive(options: RedriveOptions): Promise<Redrive> {
         (at, some) => producer.send(at, some),
         to,
         same,
-        (item) => {
+        (item, { code }) => {
           refused.add(item);
-          left.too_large += 1;
+          left[code === 'output_too_large' ? 'too_large' : 'refused'] += 1;
         },
       );
     }

@@ -3,6 +3,7 @@ import { MnerError } from '../errors.js';
 import type { Emit } from '../telemetry/events.js';
 import { DEAD_LETTER_SIZES, deadLetter, isBare } from './dead-letter.js';
 import type { Finished } from './lane.js';
+import type { OutputRecord } from './port.js';
 import { atSource, mayRetry, type RetryTopic, retryRecord } from './retry-topic.js';
 import { type Item, type Send, writeParts } from './write-parts.js';
 
@@ -102,7 +103,7 @@ export function outcomeWriter({ topics, partitionsOf, clock, emit }: WriterOptio
 }
 
 /**
- * A send for which a dead-letter topic that is missing, forbidden, or refuses even the smallest dead letter is away for now: its
+ * A send for which a dead-letter topic that is missing, forbidden, or refuses a dead letter in any size is away for now: its
  * records can go nowhere else, and to end the worker for it would only have the next one do the same.
  */
 export function waitingForDeadLetters(deadLetters: string, send: Send): Send {
@@ -111,14 +112,19 @@ export function waitingForDeadLetters(deadLetters: string, send: Send): Send {
       await send(to, records);
     } catch (error) {
       if (to.topic !== deadLetters || !(error instanceof MnerError)) throw error;
-      const [only] = records;
-      const refused = error.code === 'output_too_large' && records.length === 1 && only !== undefined && isBare(only);
-      if (error.class !== 'fatal' && !refused) throw error;
+      if (error.class !== 'fatal' && !hopeless(error, records)) throw error;
       throw new MnerError('dead_letters_unavailable', `Dead letters cannot be written. ${error.message}`, {
         cause: error,
       });
     }
   };
+}
+
+/** Whether no smaller dead letter would be taken either: what a topic refuses for another reason than its size stays as it is. */
+function hopeless({ code }: MnerError, records: readonly OutputRecord[]): boolean {
+  const [only] = records;
+  if (only === undefined || records.length > 1) return false;
+  return code === 'output_refused' || (code === 'output_too_large' && isBare(only));
 }
 
 type DeadLetter = Finished & { readonly outcome: Extract<Finished['outcome'], { kind: 'dead_letter' }> };

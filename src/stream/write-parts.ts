@@ -2,7 +2,7 @@ import { MnerError } from '../errors.js';
 import { headerBytes } from './headers.js';
 import type { OutputRecord, TopicPartition } from './port.js';
 
-/** Writes records to one partition, all or none. @throws MnerError `output_too_large` and others */
+/** Writes records to one partition, all or none. @throws MnerError `output_too_large`, `output_refused` and others */
 export type Send = (to: TopicPartition, records: readonly OutputRecord[]) => Promise<void>;
 
 /** Something that has a record to be written. */
@@ -16,7 +16,7 @@ const SEND_BYTES = 512 * 1024;
 
 /**
  * Writes the items to one partition, in order, in as few sends as their number and size allow. The broker refuses a batch as a
- * whole and does not say which record was too large, so a refused one is halved until a single record remains; `refused`
+ * whole and does not say for which of its records, so a refused one is halved until a single record remains; `refused`
  * deals with that one before the next are written.
  */
 export async function writeParts<T extends Item>(
@@ -42,7 +42,8 @@ async function writePart<T extends Item>(
       items.map(({ output }) => output),
     );
   } catch (error) {
-    if (!(error instanceof MnerError) || error.code !== 'output_too_large') throw error;
+    // Any other class is the fault of no record.
+    if (!(error instanceof MnerError) || error.class !== 'poison') throw error;
     if (items.length === 1) return await refused(only, error);
     const half = items.length >> 1;
     await writePart(send, to, items.slice(0, half), refused);

@@ -47,6 +47,51 @@ describe.skipIf(NO_SERVERS)(`topics that are not as a worker needs them${NO_SERV
     seen(task, 'max.message.bytes 3000: 1 of 3 a dead letter (output_too_large), its neighbours out, all committed');
   });
 
+  it.for(['at_least_once', 'exactly_once'])(
+    'fault 18: a record without a key does not block its partition for ever where the output is compacted (%s)',
+    async (delivery, { task }) => {
+      const stage = await workerStage();
+      await configure(stage, stage.topics.output, 'cleanup.policy', 'compact');
+      await stage.worker({ MNER_DELIVERY: delivery, MNER_START_FROM: 'earliest' });
+      const key = Buffer.from('user-1');
+      const producer = await stage.broker.producer();
+      await producer.send({ topic: stage.topics.input, partition: 0 }, [
+        { key, value: Buffer.from(tweet('a')), headers: [] },
+        { key: null, value: Buffer.from(tweet('keyless')), headers: [] },
+        { key, value: Buffer.from(tweet('b')), headers: [] },
+      ]);
+      await stage.out('b');
+      await stage.dead.until(({ records }) => records.all.length > 0);
+      const [letter] = stage.dead.records.all;
+      expect(headerText(letter?.headers ?? [], 'mner-error-code')).toBe('output_refused');
+      expect(headerText(letter?.headers ?? [], 'mner-error-message')).toMatch(
+        /`cleanup\.policy` is `compact`, it takes none without a key/,
+      );
+      expect(JSON.parse(String(letter?.value))).toMatchObject({ id: 'keyless' });
+      await eventually(async () => Number((await stage.committed())[0]) === 3);
+      expect(stage.outputs.records.all).toHaveLength(2);
+      seen(task, `compacted, ${delivery}: the one without a key a dead letter (output_refused), its neighbours out`);
+    },
+  );
+
+  it.for(['at_least_once', 'exactly_once'])(
+    'fault 19: the dead letters are compacted and one has no key (%s): the lane waits, says why, and goes on',
+    async (delivery, { task }) => {
+      const stage = await workerStage();
+      await configure(stage, stage.topics.dead, 'cleanup.policy', 'compact');
+      const worker = await stage.worker({ MNER_DELIVERY: delivery, MNER_START_FROM: 'earliest' });
+      await stage.send(0, '{', tweet('after'));
+      await eventually(() => /Dead letters cannot be written.*`cleanup\.policy`/.test(worker.log()));
+      expect(await stage.committed()).toEqual([0]);
+      await configure(stage, stage.topics.dead, 'cleanup.policy', 'delete');
+      await stage.out('after');
+      await stage.dead.until(({ records }) => records.all.length > 0);
+      expect(stage.dead.records.all.map(({ value }) => String(value))).toEqual(['{']);
+      await eventually(async () => Number((await stage.committed())[0]) === 2);
+      seen(task, `compacted, ${delivery}: waits for its \`cleanup.policy\` and drops nothing`);
+    },
+  );
+
   it.for(['at_least_once', 'exactly_once'] as const)(
     'fault 19: the dead-letter topic is away: its lane waits, nothing is dropped, and it goes on: %s',
     async (delivery, { task }) => {

@@ -2,11 +2,13 @@
 import { MATRIX } from './matrix.mjs';
 
 /**
- * @typedef {{ title: string, status: string, meta?: { seen?: string } }} Test
+ * @typedef {{ title: string, status: string, ancestorTitles?: string[], meta?: { seen?: string } }} Test
  * @typedef {{ number: number, fault: string, outcome: 'passed' | 'failed' | 'skipped' | 'no test', seen: string }} Line
  */
 
 const TITLE = /^fault (\d+): /;
+/** Why a test is skipped, as the title of it or of a group around it says. */
+const REASON = / \(skipped:? (.*?)\)/g;
 
 /** The row that a test belongs to, by its title; null for any other test. @param {string} title */
 export function rowOf(title) {
@@ -47,31 +49,36 @@ export function titlePattern(rows) {
 export function testsOf({ testResults }) {
   return testResults.flatMap(({ status, assertionResults }) => {
     const hook = status === 'failed' && !assertionResults.some((test) => test.status === 'failed');
-    return assertionResults.map(({ title, status, meta }) => {
-      const unprepared = hook && status !== 'passed' && rowOf(title) !== null;
-      return { title, status: unprepared ? 'failed' : status, ...(meta ? { meta } : {}) };
+    return assertionResults.map((test) => {
+      const unprepared = hook && test.status !== 'passed' && rowOf(test.title) !== null;
+      return { ...test, status: unprepared ? 'failed' : test.status };
     });
   });
 }
 
 /**
- * The state of these rows. A row has passed when all of its tests have, and there is one; a test that was skipped proves nothing.
- * What several tests saw alike, such as those of a table of cases, is told once.
+ * The state of these rows. A row has passed when all of its tests that ran have, and there is one; a test that was skipped proves
+ * nothing, so it is named beside what the others saw. What several tests saw alike, such as those of a table of cases, is told once.
  *
  * @param {readonly Test[]} tests
  * @param {readonly number[]} rows
+ * @param {string} [otherwise] why those tests were skipped whose titles do not say it
  * @returns {Line[]}
  */
-export function linesOf(tests, rows) {
+export function linesOf(tests, rows, otherwise = '') {
   return MATRIX.filter(({ number }) => rows.includes(number)).map(({ number, fault, reason }) => {
     const own = tests.filter(({ title }) => rowOf(title) === number);
     const failed = own.filter(({ status }) => status === 'failed');
     const passed = own.filter(({ status }) => status === 'passed');
+    const left = own
+      .filter(({ status }) => status !== 'passed' && status !== 'failed')
+      .map((one) => whyLeft(one, otherwise));
+    const skipped = left.length > 0 ? [`skipped: ${[...new Set(left)].join(', ')}`] : [];
     if (failed.length > 0) return { number, fault, outcome: 'failed', seen: failed.map(nameOf).join('; ') };
     if (passed.length > 0)
-      return { number, fault, outcome: 'passed', seen: [...new Set(passed.map(whatSeen))].join('; ') };
+      return { number, fault, outcome: 'passed', seen: [...new Set(passed.map(whatSeen)), ...skipped].join('; ') };
     if (reason !== undefined) return { number, fault, outcome: 'skipped', seen: reason };
-    if (own.length > 0) return { number, fault, outcome: 'skipped', seen: own.map(nameOf).join('; ') };
+    if (own.length > 0) return { number, fault, outcome: 'skipped', seen: [...new Set(left)].join(', ') };
     return { number, fault, outcome: 'no test', seen: '' };
   });
 }
@@ -89,6 +96,13 @@ export function render(lines) {
 /** @param {Test} test */
 function nameOf({ title }) {
   return title.replace(TITLE, '');
+}
+
+/** A test that was skipped, with the reason. @param {Test} test @param {string} otherwise */
+function whyLeft(test, otherwise) {
+  const titles = [...(test.ancestorTitles ?? []), test.title].join(' ');
+  const reasons = [...new Set([...titles.matchAll(REASON)].map(([, reason]) => reason))].join(', ') || otherwise;
+  return `${nameOf(test).replaceAll(REASON, '')}${reasons && ` (${reasons})`}`;
 }
 
 /** @param {Test} test */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { MATRIX } from './matrix.mjs';
-import { linesOf, parseRows, render, rowOf, titlePattern } from './table.mjs';
+import { linesOf, parseRows, render, rowOf, testsOf, titlePattern } from './table.mjs';
 
 const test = (title: string, status: string, seen?: string) => ({ title, status, meta: seen ? { seen } : {} });
 
@@ -27,6 +27,27 @@ it.each([
   ['a test that was skipped', [test('fault 3: a', 'skipped')], 'skipped'],
 ])('a row with %s has not passed', (_what, tests, outcome) => {
   expect(linesOf(tests, [3])).toMatchObject([{ number: 3, outcome }]);
+});
+
+it('a row of which some tests were skipped says which and why, beside what the others saw', () => {
+  const tests = [
+    test('fault 48: stdout is full', 'passed', '400 of 400 out'),
+    test('fault 48: its disk is full (skipped: no right to mount)', 'skipped'),
+    { ...test('fault 48: for long', 'pending'), ancestorTitles: ['a worker (skipped: no MNER_TEST_REDIS_URL)'] },
+    test('fault 48: without a reason', 'skipped'),
+  ];
+  const left = 'its disk is full (no right to mount), for long (no MNER_TEST_REDIS_URL), without a reason';
+  expect(linesOf(tests, [48])).toMatchObject([{ outcome: 'passed', seen: `400 of 400 out; skipped: ${left}` }]);
+  expect(linesOf(tests.slice(1), [48], 'it takes long')).toMatchObject([
+    { outcome: 'skipped', seen: `${left} (it takes long)` },
+  ]);
+});
+
+it('a group that could not be prepared has failed, and a test keeps what the groups around it are called', () => {
+  const assertionResults = [{ ...test('fault 2: a', 'skipped'), ancestorTitles: ['a group'] }];
+  expect(testsOf({ testResults: [{ status: 'failed', assertionResults }] })).toMatchObject([
+    { status: 'failed', ancestorTitles: ['a group'] },
+  ]);
 });
 
 it('prints a line for each row', () => {

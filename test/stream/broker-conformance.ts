@@ -12,6 +12,8 @@ export interface BrokerUnderTest {
   open(emit?: Emit): Promise<Broker>;
   /** Lets go of the records of the only partition below `before`, as retention does. */
   trim(broker: Broker, topic: string, before: bigint): Promise<void>;
+  /** Makes a compacted topic of one partition. */
+  createCompacted(broker: Broker, topic: string): Promise<void>;
 }
 
 const values = (box: Inbox) => box.records.all.map(({ value }) => value?.toString() ?? null);
@@ -304,6 +306,27 @@ export function brokerConformance(name: string, under: BrokerUnderTest): void {
       const [consumer, box] = await join({ topics: [input], group: freshName('group') });
       await box.until(({ records }) => records.all.length > 0);
       expect(values(box)).toEqual(['after']);
+      await consumer.stop();
+    });
+
+    it('refuses a record without a key for a compacted topic, with its whole batch, also within a transaction', async () => {
+      const output = freshName('compacted');
+      await under.createCompacted(broker, output);
+      const to = { topic: output, partition: 0 };
+      await expect(producer.send(to, [text('with it', [], 'k'), text('without a key')])).rejects.toMatchObject({
+        code: 'output_refused',
+        message: expect.stringMatching(/compact/),
+      });
+      await producer.send(to, [text('after', [], 'k')]);
+      const transactions = await broker.transactions({ id: freshName('id'), timeoutMs: 10_000 });
+      await transactions.begin();
+      await transactions.send(to, [text('before, within', [], 'k')]);
+      await expect(transactions.send(to, [text('without a key')])).rejects.toMatchObject({ code: 'output_refused' });
+      await transactions.send(to, [text('after, within', [], 'k')]);
+      await transactions.commit();
+      const [consumer, box] = await join({ topics: [output], group: freshName('group') });
+      await box.until(({ records }) => records.all.length === 3);
+      expect(values(box)).toEqual(['after', 'before, within', 'after, within']);
       await consumer.stop();
     });
 

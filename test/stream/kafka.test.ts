@@ -22,6 +22,15 @@ if (brokers.length > 0)
       await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(before) }] });
       await admin.disconnect();
     },
+    // With its configuration from the start: a broker learns of a change a moment after it is acknowledged.
+    async createCompacted(broker, topic) {
+      const admin = new Kafka({ brokers, logLevel: logLevel.NOTHING }).admin();
+      await admin.connect();
+      const configEntries = [{ name: 'cleanup.policy', value: 'compact' }];
+      await admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }], waitForLeaders: false });
+      await admin.disconnect();
+      while ((await broker.offsets(topic, freshName('group')).catch(() => [])).length === 0);
+    },
   });
 
 const absent = brokers.length === 0;

@@ -76,6 +76,30 @@ describe('lanes', () => {
     expect(of(events, 'dead_letter')).toEqual([{ type: 'dead_letter', code: 'output_too_large' }]);
   });
 
+  it('do not wait for ever where a compacted output takes no record without a key: a dead letter, and its neighbours are out', async () => {
+    const world = await setUp();
+    world.broker.compact('out');
+    const key = Buffer.from('k');
+    world.broker.append('in', { key, value: Buffer.from('a') }, { value: Buffer.from('b') });
+    world.broker.append('in', { key, value: Buffer.from('c') });
+    const { until, events } = await startLanes(world, async (record) => output(record));
+    await until(() => of(events, 'tweet').length === 3);
+    expect(written(world.broker, 'out')).toEqual(['out 0:0', 'out 0:2']);
+    expect(written(world.broker, 'dead')).toEqual(['b']);
+    expect(of(events, 'dead_letter')).toEqual([{ type: 'dead_letter', code: 'output_refused' }]);
+  });
+
+  it('wait, and cut nothing off, where the dead letters are compacted and one has no key', async () => {
+    const world = await setUp();
+    world.broker.compact('dead');
+    put(world.broker, 0, 'bad');
+    const { until, events } = await startLanes(world, async () => poison);
+    await until(() => of(events, 'note').length > 0);
+    expect(of(events, 'note')[0]?.message).toMatch(/^Dead letters cannot be written\. .*compact/);
+    expect(world.broker.read('dead')).toEqual([]);
+    expect(await committed(world.broker)).toBeNull();
+  });
+
   it('drop the value of a dead letter that is too large itself', async () => {
     const world = await setUp({ maxMessageBytes: 1000 });
     world.broker.append(

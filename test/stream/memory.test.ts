@@ -8,6 +8,10 @@ import { inbox } from './inbox.js';
 brokerConformance('memory', {
   open: async (emit = silent) => memoryBroker({ emit }),
   trim: async (broker, topic, before) => (broker as MemoryBroker).trim(topic, 0, before),
+  async createCompacted(broker, topic) {
+    await broker.createTopics([{ topic, partitions: 1 }]);
+    (broker as MemoryBroker).compact(topic);
+  },
 });
 
 describe('what only the in-memory broker can', () => {

@@ -113,7 +113,7 @@ export function redriveConformance(name: string, under: { open(): Promise<Broker
           { key: null, value: Buffer.from('a stranger'), headers: [] },
         ].map((letter) => letter),
       );
-      const left = { attempts: 1, truncated: 1, source_missing: 2, no_source: 1, too_large: 0 };
+      const left = { attempts: 1, truncated: 1, source_missing: 2, no_source: 1, too_large: 0, refused: 0 };
       expect(await again()).toEqual({ sent: 0, before: 0, left });
       expect(await again({ maxAttempts: 4 })).toEqual({ sent: 1, before: 0, left: { ...left, attempts: 0 } });
     });

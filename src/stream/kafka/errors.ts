@@ -49,6 +49,8 @@ function reasonOf({ name, type, code, message }: Cause, first: boolean): string 
     return `it refuses the login: ${message.replace(/^SASL .*? authentication failed: (Authentication failed: )?/, '')}`;
   const right = type === undefined ? undefined : RIGHTS[type];
   if (right !== undefined) return right;
+  if (type === 'INVALID_RECORD')
+    return 'the topic takes no such record: where its `cleanup.policy` is `compact`, it takes none without a key';
   if (!first) return undefined;
   if (type === 'ILLEGAL_SASL_STATE')
     return 'it takes no login here; `kafka_sasl_mechanism` must be unset, or the port another';
@@ -112,6 +114,8 @@ function codeOf({ name, type }: Cause, first: boolean): ErrorCode | undefined {
     case 'MESSAGE_TOO_LARGE':
     case 'RECORD_LIST_TOO_LARGE':
       return 'output_too_large';
+    case 'INVALID_RECORD':
+      return 'output_refused';
     case 'UNKNOWN_TOPIC_OR_PARTITION':
     case 'INVALID_TOPIC_EXCEPTION':
       return 'topic_missing';

@@ -42,6 +42,13 @@ describe('what kafkajs throws', () => {
     });
   });
 
+  it.each([
+    ['INVALID_RECORD', 'output_refused', /^Cannot write: the topic takes no such record: .*`cleanup\.policy`.*\.$/],
+  ])('with type %s has the code %s, and says in our words what is wrong', (type, code, said) => {
+    const error = wireError(thrown('KafkaJSProtocolError', { type }), 'Cannot write');
+    expect(error).toMatchObject({ code, message: expect.stringMatching(said) });
+  });
+
   it('has the code of the first of several', () => {
     const both = Object.assign(thrown('KafkaJSAggregateError'), {
       errors: [thrown('KafkaJSCreateTopicError', { type: 'CLUSTER_AUTHORIZATION_FAILED' })],
