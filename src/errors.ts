@@ -22,7 +22,7 @@ export const ERRORS = {
   inference_poison: poison('The model cannot process this tweet.', 'Report it with the model bundle and its version.'),
   output_too_large: poison(
     'The result is larger than the output topic accepts.',
-    'Raise `max.message.bytes` of the output topic.',
+    'Raise `max.message.bytes` of the topic.',
   ),
   output_refused: poison(
     'The topic takes no such record: a compacted one takes none without a key.',
@@ -51,12 +51,19 @@ export const ERRORS = {
 
   // The wire
   broker_unreachable: fatal(4, 'No Kafka broker answers.', 'Check `MNER_BROKERS` and that Kafka runs.'),
-  broker_unavailable: retryable('Kafka does not answer for now.', 'Wait; the lane tries again.'),
+  broker_unavailable: retryable(
+    'Kafka does not answer for now.',
+    'Wait until it does: a lane tries again by itself, a command wants to be run again.',
+  ),
+  clock_wrong: retryable(
+    "This machine's clock is further ahead of the broker's than a topic allows (`message.timestamp.after.max.ms`).",
+    'Set the clock of this machine right; the lane tries again.',
+  ),
   producer_fenced: retryable(
     'Another producer has taken over this partition.',
     'Nothing: it is no longer ours, or is opened again. If it goes on, two clusters of workers share a group.',
   ),
-  topic_missing: fatal(4, 'A topic does not exist.', 'Create it: `mner topics --create`.'),
+  topic_missing: fatal(4, 'A topic does not exist.', 'Create what is missing: `mner topics --create`.'),
   not_authorised: fatal(
     4,
     'The broker refuses access to a topic, a group or a transactional id.',
@@ -70,7 +77,7 @@ export const ERRORS = {
   authentication_failed: fatal(
     4,
     'The broker refuses the credentials.',
-    'Check the user, the password and the mechanism.',
+    'Check the mechanism, and the user and the password or the token.',
   ),
   tls_failed: fatal(
     4,
@@ -129,14 +136,36 @@ interface ErrorEntry {
   readonly exit: number;
 }
 
+/** Codes whose messages end with what to do themselves, since the remedy of the table can only point at the message. */
+const ADVISED: ReadonlySet<ErrorCode> = new Set([
+  'bad_config',
+  'bad_input',
+  'bad_bundle',
+  'port_in_use',
+  'missing_tool',
+  'bad_download',
+  'local_server',
+  'tls_failed',
+  'clock_wrong',
+  'drain_timed_out',
+]);
+
+export interface MnerErrorOptions extends ErrorOptions {
+  /** What to do, as a sentence; empty where the message says it. @default that of the table, where it adds to the message */
+  readonly remedy?: string | undefined;
+}
+
 /** An error with a code from {@link ERRORS}. Its message is one sentence for people and never holds a tweet's text or a secret. */
 export class MnerError extends Error {
   readonly code: ErrorCode;
+  /** What to do, as a sentence; empty where the message says it. */
+  readonly remedy: string;
 
-  constructor(code: ErrorCode, message: string = ERRORS[code].cause, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string = ERRORS[code].cause, options: MnerErrorOptions = {}) {
     super(message, options);
     this.name = 'MnerError';
     this.code = code;
+    this.remedy = options.remedy ?? (ADVISED.has(code) ? '' : ERRORS[code].remedy);
   }
 
   get class(): ErrorClass {
@@ -148,6 +177,11 @@ export class MnerError extends Error {
 export function asMnerError(error: unknown): MnerError {
   if (error instanceof MnerError) return error;
   return new MnerError('internal', error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** What is said to people who wait for a command: what went wrong, why, and what to do. */
+export function inFull({ message, remedy }: MnerError): string {
+  return remedy === '' ? message : `${message} ${remedy}`;
 }
 
 function poison(cause: string, remedy: string): ErrorEntry & { class: 'poison' } {

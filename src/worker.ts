@@ -162,6 +162,6 @@ async function partitionsOf(broker: Broker, config: Config): Promise<ReadonlyMap
   if (missing.length === 0) return found;
   throw new MnerError(
     'topic_missing',
-    `${missing.length === 1 ? 'The topic' : 'The topics'} ${missing.join(', ')} ${missing.length === 1 ? 'does' : 'do'} not exist; \`mner topics --create\` makes what is missing.`,
+    `${missing.length === 1 ? 'The topic' : 'The topics'} ${missing.join(', ')} ${missing.length === 1 ? 'does' : 'do'} not exist.`,
   );
 }

@@ -184,16 +184,8 @@ describe('the words in pictures', () => {
 });
 
 it.each([
-  [
-    'one topic',
-    TOPICS.slice(0, 2),
-    'The topic tweets.dead does not exist; `mner topics --create` makes what is missing.',
-  ],
-  [
-    'two topics',
-    TOPICS.slice(2),
-    'The topics tweets, tweet-entities do not exist; `mner topics --create` makes what is missing.',
-  ],
+  ['one topic', TOPICS.slice(0, 2), 'The topic tweets.dead does not exist.'],
+  ['two topics', TOPICS.slice(2), 'The topics tweets, tweet-entities do not exist.'],
 ])('does not start without %s', async (_what, topics, message) => {
   const { starting } = await start({ topics });
   await expect(starting).rejects.toMatchObject({ code: 'topic_missing', message });

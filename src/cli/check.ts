@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { brokerOf, redisOf } from '../adapters.js';
 import type { Config } from '../config/schema.js';
-import { asMnerError, MnerError } from '../errors.js';
+import { asMnerError, inFull, MnerError } from '../errors.js';
 import { createProcessHost } from '../inference/host-process.js';
 import { hostOptions, loadModels } from '../models.js';
 import { testAll } from '../serving/tested-host.js';
+import type { Broker } from '../stream/port.js';
 import { silent } from '../telemetry/events.js';
 import { colour, formatTable, printLine } from './print.js';
 import { settingsOf } from './settings.js';
@@ -37,7 +38,7 @@ async function findAll(command: Command): Promise<Finding[]> {
   try {
     config = settingsOf(command).config;
   } catch (error) {
-    return [{ what: 'configuration', ok: false, detail: asMnerError(error).message }];
+    return [{ what: 'configuration', ok: false, detail: inFull(asMnerError(error)) }];
   }
   return [
     { what: 'configuration', ok: true, detail: 'every key is known and fits the others' },
@@ -48,13 +49,15 @@ async function findAll(command: Command): Promise<Finding[]> {
 }
 
 async function checkBroker(config: Config): Promise<Finding[]> {
-  const broker = brokerOf(config, silent);
+  let opened: Broker | undefined;
   try {
     const reached = await attempt('broker', async () => {
-      await broker.connect();
+      opened = brokerOf(config, silent); // Reads certificates, secrets and tokens, which may fail as well.
+      await opened.connect();
       return config.brokers.join(', ');
     });
-    if (!reached.ok) return [reached];
+    if (!reached.ok || !opened) return [reached];
+    const broker = opened;
     const wanted = topicsOf(config);
     let found: ReadonlyMap<string, number> = new Map();
     const listed = await attempt('topics', async () => {
@@ -72,7 +75,7 @@ async function checkBroker(config: Config): Promise<Finding[]> {
       }),
     ];
   } finally {
-    await broker.close();
+    await opened?.close();
   }
 }
 
@@ -119,6 +122,6 @@ async function attempt(what: string, run: () => Promise<string>): Promise<Findin
   try {
     return { what, ok: true, detail: await run() };
   } catch (error) {
-    return { what, ok: false, detail: asMnerError(error).message };
+    return { what, ok: false, detail: inFull(asMnerError(error)) };
   }
 }

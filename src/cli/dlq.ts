@@ -26,10 +26,7 @@ export async function withDeadLetters(
     await broker.connect();
     const topic = config.dead_letter_topic;
     if (!(await broker.partitions([topic])).has(topic))
-      throw new MnerError(
-        'topic_missing',
-        `The dead-letter topic ${topic} does not exist; \`mner topics --create\` makes it.`,
-      );
+      throw new MnerError('topic_missing', `The dead-letter topic ${topic} does not exist.`);
     await work(broker, config);
   } finally {
     await broker.close();

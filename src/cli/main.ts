@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { asMnerError, ERRORS } from '../errors.js';
+import { asMnerError, ERRORS, inFull } from '../errors.js';
 import { say } from './print.js';
 import { complainInOurWords } from './usage.js';
 
@@ -175,9 +175,9 @@ try {
   process.stdout.write('', () => process.stderr.write('', () => process.exit()));
 }
 
-/** Says what went wrong in one sentence; gives the exit code. */
+/** Says what went wrong, why, and what to do; gives the exit code. */
 function complain(error: ReturnType<typeof asMnerError>): number {
-  say(`mner: ${error.message}`);
+  say(`mner: ${inFull(error)}`);
   if (error.code === 'internal' && process.env.MNER_LOG_LEVEL === 'debug') say(String(error.stack));
   return ERRORS[error.code].exit;
 }

@@ -24,10 +24,7 @@ export async function produce(file: string, command: Command): Promise<void> {
     await broker.connect();
     const partitions = (await broker.partitions([config.input_topic])).get(config.input_topic);
     if (partitions === undefined) {
-      throw new MnerError(
-        'topic_missing',
-        `The input topic ${config.input_topic} does not exist; \`mner topics --create\` makes it.`,
-      );
+      throw new MnerError('topic_missing', `The input topic ${config.input_topic} does not exist.`);
     }
     const producer = await broker.producer();
     const started = systemClock.now();

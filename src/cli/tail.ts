@@ -24,10 +24,7 @@ export async function tail(command: Command): Promise<void> {
   try {
     await broker.connect();
     if (!(await broker.partitions([config.output_topic])).has(config.output_topic)) {
-      throw new MnerError(
-        'topic_missing',
-        `The output topic ${config.output_topic} does not exist; \`mner topics --create\` makes it.`,
-      );
+      throw new MnerError('topic_missing', `The output topic ${config.output_topic} does not exist.`);
     }
     let left = max;
     const enough = new AbortController();

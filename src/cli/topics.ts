@@ -51,7 +51,7 @@ export async function topics(command: Command): Promise<void> {
     );
     const missing = rows.filter((row) => row.state === 'missing').map((row) => row.topic);
     if (missing.length > 0) {
-      throw new MnerError('topic_missing', `Missing: ${missing.join(', ')}. Create with \`mner topics --create\`.`);
+      throw new MnerError('topic_missing', `Missing: ${missing.join(', ')}.`);
     }
   } finally {
     await broker.close();

@@ -10,8 +10,8 @@ export interface TlsSettings {
 }
 
 /**
- * Why a TLS handshake failed, in words that follow "Kafka at …: "; undefined when the error is none of a handshake. Node has
- * codes for what we refuse, and OpenSSL's alerts for what the server refuses.
+ * Why a TLS handshake failed and, behind a semicolon, what to do, in words that follow "Kafka at …: "; undefined when the error
+ * is none of a handshake. Node has codes for what we refuse, and OpenSSL's alerts for what the server refuses.
  */
 export function handshakeReason(code: unknown, message: string, settings: TlsSettings): string | undefined {
   if (typeof code !== 'string') return undefined;
@@ -33,8 +33,10 @@ export function handshakeReason(code: unknown, message: string, settings: TlsSet
   if (alert !== undefined) return alertReason(alert, settings);
   if (NOT_TLS.has(code) || message.includes('before secure TLS connection'))
     return `it does not speak TLS here; \`${settings.on}\` must be off, or the port another`;
-  return code.startsWith('ERR_SSL_') ? `the TLS handshake fails (${code})` : undefined;
+  return code.startsWith('ERR_SSL_') ? `the TLS handshake fails (${code}); ${CHECK}` : undefined;
 }
+
+const CHECK = 'check the certificates on both sides, their names and dates, and the versions of TLS';
 
 /** What the server ends a handshake with. */
 function alertReason(alert: string, { cert, key }: TlsSettings): string {
@@ -46,13 +48,13 @@ function alertReason(alert: string, { cert, key }: TlsSettings): string {
       return `it asks for a client certificate that it trusts; set \`${cert}\` and \`${key}\``;
     case 'CERTIFICATE_UNKNOWN':
     case 'UNKNOWN_CA':
-      return `it does not trust the client certificate in \`${cert}\``;
+      return `it does not trust the client certificate in \`${cert}\`; use one that it does`;
     case 'CERTIFICATE_EXPIRED':
-      return `it says that the client certificate in \`${cert}\` has expired`;
+      return `it says that the client certificate in \`${cert}\` has expired; renew it`;
     case 'CERTIFICATE_REVOKED':
-      return `it says that the client certificate in \`${cert}\` has been revoked`;
+      return `it says that the client certificate in \`${cert}\` has been revoked; use another`;
     default:
-      return `it ends the TLS handshake (${alert.toLowerCase()})`;
+      return `it ends the TLS handshake (${alert.toLowerCase()}); ${CHECK}`;
   }
 }
 

@@ -73,6 +73,8 @@ interface Grant {
   readonly lifeMs: number;
 }
 
+const CHECK_URL = 'Check `kafka_sasl_token_url` and that it answers.';
+
 async function fetchToken({
   url,
   clientId,
@@ -96,11 +98,13 @@ async function fetchToken({
     const said = typeof body === 'object' && body !== null ? (body as Readonly<Record<string, unknown>>) : {};
     if (!response.ok) throw refusal(what, response.status, said.error);
     if (typeof said.access_token !== 'string' || said.access_token === '')
-      throw new MnerError('broker_unavailable', `${what} answers without a token.`);
+      throw new MnerError('broker_unavailable', `${what} answers without a token.`, { remedy: CHECK_URL });
     return { token: said.access_token, lifeMs: 1000 * (Number(said.expires_in) || 0) };
   } catch (error) {
     if (error instanceof MnerError) throw error;
-    throw new MnerError('broker_unavailable', `${what} does not answer: ${whyNot(error, timeoutMs)}.`);
+    throw new MnerError('broker_unavailable', `${what} does not answer: ${whyNot(error, timeoutMs)}.`, {
+      remedy: CHECK_URL,
+    });
   }
 }
 
@@ -114,8 +118,10 @@ function refusal(what: string, status: number, error: unknown): MnerError {
   const word = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? `${error}, ` : '';
   const refused = status >= 400 && status < 500 && status !== 408 && status !== 429;
   return refused
-    ? new MnerError('authentication_failed', `${what} refuses the client (${word}status ${status}).`)
-    : new MnerError('broker_unavailable', `${what} fails (${word}status ${status}).`);
+    ? new MnerError('authentication_failed', `${what} refuses the client (${word}status ${status}).`, {
+        remedy: 'Check `kafka_sasl_client_id`, `kafka_sasl_client_secret` and `kafka_sasl_scope`.',
+      })
+    : new MnerError('broker_unavailable', `${what} fails (${word}status ${status}).`, { remedy: CHECK_URL });
 }
 
 function whyNot(error: unknown, timeoutMs: number): string {

@@ -35,7 +35,9 @@ export async function readToEnd({ broker, topic, group, partitions, take, signal
   let ended = left.size === 0;
   for (let attempt = 1; !ended && !signal?.aborted; attempt += 1) {
     if (attempt > ATTEMPTS)
-      throw new MnerError('broker_unavailable', `Partitions of ${topic} move while they are read; try again later.`);
+      throw new MnerError('broker_unavailable', `Partitions of ${topic} move while they are read.`, {
+        remedy: 'Try again later.',
+      });
     ended = await readOn(name());
   }
 

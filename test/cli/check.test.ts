@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { kafkaBroker } from '#mner/stream/kafka/broker.js';
-import { BROKERS, NO_SERVERS, TINY_WITH_SERVERS } from '../support/servers.js';
+import { BROKERS, NO_SERVERS, TINY, TINY_WITH_SERVERS } from '../support/servers.js';
 import { mner } from '../support/worker-process.js';
 
 interface Finding {
@@ -67,6 +67,38 @@ describe.skipIf(NO_SERVERS)(`mner check${NO_SERVERS}`, () => {
       expect(`${stdout}${stderr}`).not.toMatch(/hunter2|^ {4}at /m);
     }
   }, 60_000);
+});
+
+describe('mner check with a file that cannot be read', () => {
+  it.each([
+    ['kafka_ssl_ca_file', { MNER_KAFKA_SSL: 'true' }],
+    ['kafka_sasl_token_file', { MNER_KAFKA_SASL_MECHANISM: 'oauthbearer', MNER_KAFKA_SSL: 'true' }],
+  ])(
+    'ends with no table and exit code 2 no more: %s is a row of it',
+    async (key, more) => {
+      const env = {
+        ...TINY,
+        ...more,
+        MNER_BROKERS: '127.0.0.1:1',
+        MNER_REDIS_URL: 'none',
+        [`MNER_${key.toUpperCase()}`]: '/nosuch/file',
+      };
+      const [table, json] = await Promise.all([mner(['check'], { env }), mner(['check', '--json'], { env })]);
+      expect([table.code, json.code, json.stderr]).toEqual([1, 1, '']);
+      const findings = JSON.parse(json.stdout) as Finding[];
+      expect(findings.map(({ what, ok }) => [what, ok])).toEqual([
+        ['configuration', true],
+        ['broker', false],
+        ['redis', true],
+        ['bundle', true],
+        ['execution provider', true],
+      ]);
+      const detail = findings[1]?.detail ?? '';
+      expect(detail).toMatch(new RegExp(`${key}.*/nosuch/file`));
+      expect(table.stdout).toMatch(new RegExp(`^no +broker +${literal(detail)}$`, 'm'));
+    },
+    60_000,
+  );
 });
 
 function literal(text: string): string {

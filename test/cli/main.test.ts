@@ -53,3 +53,9 @@ it.concurrent.for<[args: string[], says: string]>([
 ])('%j is refused in one sentence with exit code 2', async ([args, says], { expect }) => {
   expect(await mner(args)).toEqual({ code: 2, stdout: '', stderr: `mner: ${says}\n` });
 });
+
+it('a broker that is not there is named with what to do, and not with the refusal alone', async () => {
+  const { code, stderr } = await mner(['topics'], { env: { MNER_BROKERS: '127.0.0.1:1' } });
+  const why = 'Cannot reach Kafka at 127.0.0.1:1: Connection error: connect ECONNREFUSED 127.0.0.1:1.';
+  expect([code, stderr]).toEqual([4, `mner: ${why} Check \`MNER_BROKERS\` and that Kafka runs.\n`]);
+});

@@ -57,7 +57,7 @@ describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence
     [
       'fault 17: topics that are missing at the start',
       4,
-      /topics nowhere-in, nowhere-out, nowhere-dead do not exist; `mner topics --create`/,
+      /topics nowhere-in, nowhere-out, nowhere-dead do not exist\. Create what is missing: `mner topics --create`\.$/,
       none,
       () => ({
         MNER_INPUT_TOPIC: 'nowhere-in',
@@ -65,7 +65,13 @@ describe.skipIf(NO_SERVERS)(`a worker that cannot start says why in one sentence
         MNER_DEAD_LETTER_TOPIC: 'nowhere-dead',
       }),
     ],
-    ['a broker that is not there', 4, /Cannot reach Kafka at 127\.0\.0\.1:1\b/, none, () => ({ MNER_BROKERS: NOBODY })],
+    [
+      'a broker that is not there',
+      4,
+      /Cannot reach Kafka at 127\.0\.0\.1:1\b.* Check `MNER_BROKERS` /,
+      none,
+      () => ({ MNER_BROKERS: NOBODY }),
+    ],
     [
       'a Redis that is not there',
       4,

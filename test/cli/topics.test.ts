@@ -36,7 +36,7 @@ describe.skipIf(NO_SERVERS)(`topics, produce, tail${NO_SERVERS}`, () => {
         state: 'missing',
       })),
     );
-    expect(stderr).toBe(`mner: Missing: ${names.join(', ')}. Create with \`mner topics --create\`.\n`);
+    expect(stderr).toBe(`mner: Missing: ${names.join(', ')}. Create what is missing: \`mner topics --create\`.\n`);
   });
 
   it('topics --create makes them, and leaves them alone the second time', async () => {
@@ -93,7 +93,7 @@ describe.skipIf(NO_SERVERS)(`topics, produce, tail${NO_SERVERS}`, () => {
     ]);
     expect(file).toEqual({ code: 2, stdout: '', stderr: 'mner: The file nowhere.ndjson cannot be read.\n' });
     expect(topic.code).toBe(4);
-    expect(topic.stderr).toMatch(/^mner: The input topic nowhere does not exist; .*\n$/);
+    expect(topic.stderr).toMatch(/^mner: The input topic nowhere does not exist\. Create what is missing: .*\n$/);
   });
 
   it('tail prints what comes, and stops after --max; --json prints the records as they are', async () => {

@@ -9,6 +9,7 @@ import { freshName, text } from '../stream/names.js';
 import { seen } from '../support/seen.js';
 import { TINY } from '../support/servers.js';
 import { mner, startWorker } from '../support/worker-process.js';
+import { eventually } from '../support/worker-stage.js';
 
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } = kafkajs;
 const page = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8');
@@ -50,7 +51,7 @@ const NOBODY = '127.0.0.1:1';
 const PUT_OFF = `{"id":"2","text":"Kobe Bryant","media":[{"type":"photo","url":"http://${NOBODY}/a.jpg"}]}`;
 
 /** Every user of these tests; each has rights of its own, so that no test waits for what another one revokes. */
-const USERS = Array.from({ length: 70 }, (_, i) => `user-${i}`);
+const USERS = Array.from({ length: 90 }, (_, i) => `user-${i}`);
 
 describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped without MNER_TEST_BROKERS)' : ''}`, () => {
   let kafka: LocalKafka;
@@ -119,21 +120,28 @@ describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped wit
       MNER_IMAGE_MISSING: 'retry',
       MNER_IMAGE_ALLOW: NOBODY,
     };
-    return { names, env, extras };
+    return { user, names, env, extras };
   };
 
+  const held = async (user: string) => {
+    const { resources } = await admin.describeAcls({
+      principal: `User:${user}`,
+      resourceType: AclResourceTypes.ANY,
+      resourcePatternType: ResourcePatternTypes.ANY,
+      operation: AclOperationTypes.ANY,
+      permissionType: AclPermissionTypes.ANY,
+    });
+    return resources.reduce((sum, { acls }) => sum + acls.length, 0);
+  };
   /** The authorizer learns of new rights a moment after they are acknowledged. */
   const granted = async (user: string, count: number) => {
-    for (;;) {
-      const { resources } = await admin.describeAcls({
-        principal: `User:${user}`,
-        resourceType: AclResourceTypes.ANY,
-        resourcePatternType: ResourcePatternTypes.ANY,
-        operation: AclOperationTypes.ANY,
-        permissionType: AclPermissionTypes.ANY,
-      });
-      if (resources.reduce((sum, { acls }) => sum + acls.length, 0) >= count) return;
-    }
+    while ((await held(user)) < count);
+  };
+  /** Resolves when the authorizer knows. */
+  const takeAway = async (user: string, right: Right, names: Readonly<Record<string, string>>) => {
+    const before = await held(user);
+    await admin.deleteAcls({ filters: [aclOf(user, right, names)] });
+    while ((await held(user)) === before);
   };
 
   const putInto = async (topic: string | undefined, ...values: string[]) => {
@@ -203,6 +211,84 @@ describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped wit
       const [one] = await broker.offsets(names.input_topic ?? '', names.group ?? '');
       expect(one?.committed).toBeNull();
       seen(task, 'each right taken away in turn: exit code 4, the name of what it lacks, nothing committed');
+    },
+  );
+
+  it.concurrent.for([
+    ...without(RUN)
+      .filter(({ right }) => right.name !== '{dead_letter_topic}')
+      .map((one) => ({ ...one, delivery: 'at_least_once' })),
+    ...without(ONCE)
+      .slice(RUN.length)
+      .map((one) => ({ ...one, delivery: 'exactly_once' })),
+  ])(
+    'fault 17: a worker ($delivery) whose $what is taken away while it runs ends with 4 and names it',
+    { timeout: 120_000 },
+    async ({ rights, right, delivery }, { task, onTestFinished }) => {
+      const { user, names, env } = await enter(rights);
+      const { MNER_HTTP_PORT: _, ...rest } = env;
+      const worker = await startWorker({ ...rest, MNER_DELIVERY: delivery, MNER_START_FROM: 'earliest' });
+      onTestFinished(async () => void (await worker.stop('SIGKILL')));
+      const box = inbox();
+      await putInto(names.input_topic, '{"id":"1","text":"Kobe Bryant"}');
+      await broker.consumer({ topics: [names.output_topic ?? ''], group: freshName('watch') }).start(box);
+      await box.until(({ records }) => records.all.length === 1);
+      await takeAway(user, right, names);
+      await putInto(names.input_topic, '{"id":"2","text":"Kobe Bryant"}');
+      expect(await worker.ended).toBe(4);
+      expectRefused({ code: 4, stderr: worker.log() }, nameOf(right, names));
+      seen(task, 'each right taken away while a worker runs: exit code 4, the name of what it lacks');
+    },
+  );
+
+  it('fault 19: the right to write dead letters is taken away while a worker runs: it waits until it has it again', {
+    timeout: 120_000,
+  }, async ({ task, onTestFinished }) => {
+    const { user, names, env } = await enter(RUN);
+    const { MNER_HTTP_PORT: _, ...rest } = env;
+    const worker = await startWorker({ ...rest, MNER_START_FROM: 'earliest' });
+    onTestFinished(async () => void (await worker.stop('SIGKILL')));
+    const right = RUN.find(({ name }) => name === '{dead_letter_topic}') as Right;
+    await takeAway(user, right, names);
+    await putInto(names.input_topic, 'rubbish');
+    await eventually(() => worker.log().includes('Dead letters cannot be written'));
+    expect(worker.log()).toContain(names.dead_letter_topic);
+    await admin.createAcls({ acl: [aclOf(user, right, names)] });
+    const box = inbox();
+    await broker.consumer({ topics: [names.dead_letter_topic ?? ''], group: freshName('watch') }).start(box);
+    await box.until(({ records }) => records.all.length === 1);
+    expect(await worker.stop()).toBe(0);
+    seen(task, 'the right to it taken away while a worker runs: it waits, and goes on once it has it again');
+  });
+
+  it.concurrent.for([
+    ['what the worker needs', RUN],
+    [
+      'Describe on its topics',
+      RUN.filter(({ resource }) => resource === 'Topic').map((right) => ({ ...right, operation: 'Describe' })),
+    ],
+  ] as const)('suffice for mner check: %s', { timeout: 120_000 }, async ([, rights]) => {
+    const { names, env } = await enter(rights);
+    const { code, stdout } = await mner(['check', '--json'], { env });
+    const topics = ['input', 'output', 'dead_letter'].map((use) => names[`${use}_topic`]);
+    const findings = JSON.parse(stdout) as { what: string; ok: boolean }[];
+    expect(findings.filter(({ ok }) => !ok)).toEqual([]);
+    expect(findings.map(({ what }) => what).filter((what) => what.startsWith('topic '))).toEqual(
+      topics.map((topic) => expect.stringContaining(`topic ${topic} (`)),
+    );
+    expect(code).toBe(0);
+  });
+
+  it.concurrent.for(without(RUN.filter(({ resource }) => resource === 'Topic')))(
+    'mner check without $what says so, with exit code 1',
+    { timeout: 120_000 },
+    async ({ rights, right }) => {
+      const { names, env } = await enter(rights.filter((one) => one !== right));
+      const { code, stdout } = await mner(['check', '--json'], { env });
+      const wrong = (JSON.parse(stdout) as { ok: boolean; detail: string }[]).filter(({ ok }) => !ok);
+      expect(wrong.map(({ detail }) => detail)).toEqual([expect.stringMatching(/this user lacks the right/)]);
+      expect(wrong[0]?.detail).toContain(nameOf(right, names));
+      expect(code).toBe(1);
     },
   );
 

@@ -122,6 +122,8 @@ describe.skipIf(NO_SERVERS)(`a real worker whose inference fails${NO_SERVERS}`, 
     });
     expect(ended.code).toBe(3);
     const sentences = ended.stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'));
-    expect(sentences).toEqual([expect.stringMatching(/^mner: No execution provider can start \(cuda: .*\)\.$/)]);
+    expect(sentences).toEqual([
+      expect.stringMatching(/^mner: No execution provider can start \(cuda: .*\)\. Install its driver, .*\.$/),
+    ]);
   });
 });

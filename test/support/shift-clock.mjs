@@ -1,6 +1,8 @@
-// Loaded into a process with `--import`: at each SIGUSR2 its wall clock jumps, first an hour on, then to an hour back, and so on. Says so
-// on stderr.
+// Loaded into a process with `--import`: at each SIGUSR2 its wall clock jumps to the next of the shifts in MNER_TEST_CLOCK_SHIFTS, in
+// milliseconds and separated by commas; after the last one it begins anew. Says so on stderr.
+const SHIFTS = (process.env.MNER_TEST_CLOCK_SHIFTS ?? '3600000,-3600000').split(',').map(Number);
 const SystemDate = Date;
+let jumps = 0;
 let shift = 0;
 globalThis.Date = class extends SystemDate {
   constructor(...given) {
@@ -12,6 +14,7 @@ globalThis.Date = class extends SystemDate {
   }
 };
 process.on('SIGUSR2', () => {
-  shift = shift > 0 ? -3_600_000 : 3_600_000;
+  shift = SHIFTS[jumps % SHIFTS.length];
+  jumps += 1;
   process.stderr.write(`the clock is ${shift} ms off\n`);
 });

@@ -218,7 +218,10 @@ export function redisCache(options: RedisCacheOptions): Cache {
         // A server that wants a client certificate says so and hangs up, and the end may overtake the word.
         const cut = options.url.startsWith('rediss:') && /^(ECONNRESET|EPIPE|Connection is closed)/.test(said);
         const why = cut ? `it hangs up (${said}); it may ask for a client certificate (\`redis_cert_file\`)` : said;
-        throw new MnerError('cache_unreachable', `Cannot use Redis at ${placeOf(options.url)}: ${why}.`);
+        throw new MnerError('cache_unreachable', `Cannot use Redis at ${placeOf(options.url)}: ${why}.`, {
+          // A reason in words of ours says behind a semicolon what to do.
+          remedy: why.includes('; ') ? '' : undefined,
+        });
       }
     },
     getMany,

@@ -16,7 +16,9 @@ export function bearer(token: () => Promise<string>): (args: AuthenticationProvi
         response: { decode: (answer: Buffer) => answer.subarray(4), parse: statusOf },
       });
       if (refusal === undefined) return;
-      throw new MnerError('authentication_failed', `Kafka at ${host}:${port} refuses the token (${refusal}).`);
+      throw new MnerError('authentication_failed', `Kafka at ${host}:${port} refuses the token (${refusal}).`, {
+        remedy: 'See that it is in force and meant for this broker.',
+      });
     },
   });
 }

@@ -286,7 +286,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   };
 
   const commit = async (offsets: readonly CommitOffset[]): Promise<void> => {
-    const what = `Cannot commit for the group ${group}`;
+    const what = `Cannot commit for the group ${group} in ${[...new Set(offsets.map(({ topic }) => topic))].join(', ')}`;
     if (!consumer || !joined || ending.signal.aborted)
       throw new MnerError('broker_unavailable', `${what}: this worker is not in its group now.`);
     try {

@@ -15,18 +15,21 @@ export function wireError(error: unknown, what: string, otherwise: ErrorCode = '
   const ours = mnerErrorIn(error);
   if (ours) {
     const passes = ours.class === 'retryable' && first;
-    return !passes ? ours : new MnerError(otherwise, `${what}: ${ours.message}`, { cause: error });
+    if (!passes) return ours;
+    return new MnerError(otherwise, `${what}: ${ours.message}`, { cause: error, remedy: ours.remedy });
   }
   const causes = causesOf(error);
   const handshake = causes
     .map(({ code, message }) => handshakeReason(code, message, TLS))
     .find((found) => found !== undefined);
   if (handshake !== undefined)
-    return new MnerError(first ? 'tls_failed' : otherwise, `${what}: ${handshake}.`, { cause: error });
+    return new MnerError(first ? 'tls_failed' : otherwise, `${what}: ${handshake}.`, { cause: error, remedy: '' });
   const code = causes.map((cause) => codeOf(cause, first)).find((found) => found !== undefined) ?? otherwise;
   const reason = causes.map((cause) => reasonOf(cause, first)).find((found) => found !== undefined);
   const said = reason ?? causes.at(-1)?.message ?? String(error);
-  return new MnerError(code, `${what}: ${said.replace(/\.$/, '')}.`, { cause: error });
+  // A reason in words of ours says behind a semicolon what to do.
+  const remedy = reason?.includes('; ') ? '' : undefined;
+  return new MnerError(code, `${what}: ${said.replace(/\.$/, '')}.`, { cause: error, remedy });
 }
 
 /** An error of ours that kafkajs has passed on or wrapped, say of a source of tokens. */
@@ -37,20 +40,24 @@ function mnerErrorIn(error: unknown): MnerError | undefined {
 }
 
 const RIGHTS: Readonly<Record<string, string>> = {
-  TOPIC_AUTHORIZATION_FAILED: 'this user lacks the right to it',
+  TOPIC_AUTHORIZATION_FAILED: 'this user lacks the right to the topic',
   GROUP_AUTHORIZATION_FAILED: 'this user lacks the right to read in the group',
   TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'this user lacks the right to write with the transactional id',
   CLUSTER_AUTHORIZATION_FAILED: 'this user lacks the right to it',
 };
 
-/** In words of ours where kafkajs's do not say what to do. */
+/** In words of ours where kafkajs's do not say what is wrong; behind a semicolon, what to do. */
 function reasonOf({ name, type, code, message }: Cause, first: boolean): string | undefined {
   if (name === 'KafkaJSSASLAuthenticationError')
     return `it refuses the login: ${message.replace(/^SASL .*? authentication failed: (Authentication failed: )?/, '')}`;
   const right = type === undefined ? undefined : RIGHTS[type];
   if (right !== undefined) return right;
+  if (type === 'INVALID_TIMESTAMP')
+    return "this machine's clock is further ahead of the broker's than the topic allows (`message.timestamp.after.max.ms`); set it right";
   if (type === 'INVALID_RECORD')
     return 'the topic takes no such record: where its `cleanup.policy` is `compact`, it takes none without a key';
+  if (type === 'INVALID_TRANSACTION_TIMEOUT')
+    return 'no transaction may last as long as `transaction_timeout_ms`; lower that, or raise `transaction.max.timeout.ms` of the broker';
   if (!first) return undefined;
   if (type === 'ILLEGAL_SASL_STATE')
     return 'it takes no login here; `kafka_sasl_mechanism` must be unset, or the port another';
@@ -116,6 +123,8 @@ function codeOf({ name, type }: Cause, first: boolean): ErrorCode | undefined {
       return 'output_too_large';
     case 'INVALID_RECORD':
       return 'output_refused';
+    case 'INVALID_TIMESTAMP':
+      return 'clock_wrong';
     case 'UNKNOWN_TOPIC_OR_PARTITION':
     case 'INVALID_TOPIC_EXCEPTION':
       return 'topic_missing';

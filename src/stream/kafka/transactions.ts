@@ -82,9 +82,10 @@ export async function kafkaTransactions(
         requireWritten(await open.send({ topic: to.topic, messages, acks: -1, compression }), to);
       });
     },
-    sendOffsets: (group, offsets) =>
-      step(`Cannot commit for the group ${group} in a transaction`, (open) => {
-        const topics = [...new Set(offsets.map(({ topic }) => topic))].map((name) => ({
+    sendOffsets(group, offsets) {
+      const names = [...new Set(offsets.map(({ topic }) => topic))];
+      return step(`Cannot commit for the group ${group} in ${names.join(', ')}, in a transaction of ${id}`, (open) => {
+        const topics = names.map((name) => ({
           topic: name,
           partitions: offsets
             .filter(({ topic }) => topic === name)
@@ -96,7 +97,8 @@ export async function kafkaTransactions(
           () => ended !== undefined,
           () => open.sendOffsets({ consumerGroupId: group, topics }),
         );
-      }),
+      });
+    },
     commit: () => step(`Cannot commit a transaction of ${id}`, (open) => open.commit()),
     abort: () => step(`Cannot abort a transaction of ${id}`, (open) => open.abort()),
     stop() {

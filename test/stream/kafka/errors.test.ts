@@ -19,7 +19,6 @@ describe('what kafkajs throws', () => {
     ['SASL_AUTHENTICATION_FAILED', 'authentication_failed'],
     ['UNSUPPORTED_SASL_MECHANISM', 'authentication_failed'],
     ['INVALID_PRODUCER_EPOCH', 'producer_fenced'],
-    ['INVALID_TRANSACTION_TIMEOUT', 'bad_config'],
     ['CONCURRENT_TRANSACTIONS', 'broker_unavailable'],
     ['NOT_ENOUGH_REPLICAS', 'broker_unavailable'],
     ['REBALANCE_IN_PROGRESS', 'broker_unavailable'],
@@ -31,7 +30,7 @@ describe('what kafkajs throws', () => {
   });
 
   it.each([
-    ['TOPIC_AUTHORIZATION_FAILED', 'this user lacks the right to it'],
+    ['TOPIC_AUTHORIZATION_FAILED', 'this user lacks the right to the topic'],
     ['GROUP_AUTHORIZATION_FAILED', 'this user lacks the right to read in the group'],
     ['CLUSTER_AUTHORIZATION_FAILED', 'this user lacks the right to it'],
     ['TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'this user lacks the right to write with the transactional id'],
@@ -44,6 +43,8 @@ describe('what kafkajs throws', () => {
 
   it.each([
     ['INVALID_RECORD', 'output_refused', /^Cannot write: the topic takes no such record: .*`cleanup\.policy`.*\.$/],
+    ['INVALID_TRANSACTION_TIMEOUT', 'bad_config', /^Cannot write: .*`transaction_timeout_ms`; lower that, .*\.$/],
+    ['INVALID_TIMESTAMP', 'clock_wrong', /^Cannot write: this machine's clock is .*; set it right\.$/],
   ])('with type %s has the code %s, and says in our words what is wrong', (type, code, said) => {
     const error = wireError(thrown('KafkaJSProtocolError', { type }), 'Cannot write');
     expect(error).toMatchObject({ code, message: expect.stringMatching(said) });
@@ -84,6 +85,20 @@ describe('what kafkajs throws', () => {
       code: 'broker_unreachable',
       message: 'Cannot reach Kafka: The token endpoint does not answer.',
     });
+  });
+
+  it('says what to do once: by the table, by its own reason, or by what it has wrapped', () => {
+    const refused = thrown('KafkaJSConnectionError', { message: 'connect ECONNREFUSED', code: 'ECONNREFUSED' });
+    expect(wireError(refused, 'Cannot reach Kafka', 'broker_unreachable').remedy).toMatch(/`MNER_BROKERS`/);
+    const closed = thrown('KafkaJSConnectionClosedError', { message: 'Closed connection' });
+    const expired = thrown('KafkaJSConnectionError', { message: 'certificate has expired', code: 'CERT_HAS_EXPIRED' });
+    for (const error of [closed, expired])
+      expect(wireError(error, 'Cannot reach Kafka', 'broker_unreachable')).toMatchObject({
+        message: expect.stringContaining('; '),
+        remedy: '',
+      });
+    const away = new MnerError('broker_unavailable', 'It does not answer.', { remedy: 'Check the token endpoint.' });
+    expect(wireError(away, 'Cannot reach Kafka', 'broker_unreachable').remedy).toBe('Check the token endpoint.');
   });
 
   it('keeps a code of ours', () => {

@@ -165,7 +165,7 @@ describe.skipIf(absent)(`Kafka behind TLS and logins${absent ? ' (skipped withou
     install(await strange.issue());
     await expect(broker.producer()).rejects.toMatchObject({
       code: 'tls_failed',
-      message: `Cannot reach Kafka at ${secured.at('MUTUAL')}: it does not trust the client certificate in \`kafka_ssl_cert_file\`.`,
+      message: `Cannot reach Kafka at ${secured.at('MUTUAL')}: it does not trust the client certificate in \`kafka_ssl_cert_file\`; use one that it does.`,
     });
     await strange.remove();
     const from = events.length;
