@@ -91,9 +91,9 @@ describe.runIf(LONG)('a bad network between workers and three brokers', { timeou
     const aborted = workers.flatMap(({ said }) => said.filter((one) => transaction('aborted')(one)));
     expect(aborted).toEqual([]);
     const told = weather.map(([name], step) => `${Math.round(rates[step] as number)}/s ${name}`).join(', ');
-    // Latency grows by three at most from one to the next, and where it rules, a rate falls by as much.
-    for (const [step, rate] of rates.entries()) expect(rate, told).toBeGreaterThan((rates[step - 1] ?? 0) / 4);
-    expect(rates.at(-1), told).toBeGreaterThan((rates[0] as number) / 12);
+    // Without latency it is the machine's rate. Where latency rules it grows by three at most from one to the next, and a rate falls by as much.
+    expect(rates[1], told).toBeGreaterThan(0);
+    for (const step of [2, 3]) expect(rates[step], told).toBeGreaterThan((rates[step - 1] as number) / 4);
     const { text } = await ledger.verify(delivery);
     seen(task, `${delivery}: no rebalance; ${told}; ${text}`);
   });
