@@ -8,7 +8,10 @@ import onnxruntime as ort
 import torch
 
 from mner.bundle import graph_signature
-from mner.export.selftest import CASES, picture_feed, text_feed
+from mner.export.feeds import text_feed
+from mner.export.selftest import CASES, picture_feed
+from mner.text.batch import encode
+from mner.text.data import Tweet
 from mner.text.recover import recover
 from mner.text.words import Pieces
 
@@ -20,8 +23,9 @@ class Recovered(unittest.TestCase):
         model, pieces = recover(BUNDLE), Pieces(BUNDLE / "tokenizer.json")
         session = ort.InferenceSession(str(BUNDLE / "model.onnx"), providers=["CPUExecutionProvider"])
         inputs = graph_signature(BUNDLE / "model.onnx")[0]
-        for words, _ in CASES[:2]:
-            feed = text_feed(words, pieces)
+        for words, _picture, _context in CASES[:2]:
+            outside = ("O",) * len(words)
+            feed = text_feed(encode([Tweet("", "", words, outside, outside)], 0, pieces), pieces)
             told = session.run(["emissions"], feed | picture_feed(inputs, False))[0]
             with torch.no_grad():
                 ours = model.branch(*(torch.from_numpy(feed[n]) for n in list(feed))).emissions.numpy()
