@@ -179,6 +179,15 @@ export function asMnerError(error: unknown): MnerError {
   return new MnerError('internal', error instanceof Error ? error.message : String(error), { cause: error });
 }
 
+/**
+ * The remedy beside a reason in words of ours: such a reason says behind a semicolon what to do, and then nothing more is said.
+ *
+ * @returns for {@link MnerErrorOptions.remedy}
+ */
+export function remedyBeside(reason: string | undefined): '' | undefined {
+  return reason?.includes('; ') ? '' : undefined;
+}
+
 /** What is said to people who wait for a command: what went wrong, why, and what to do. */
 export function inFull({ message, remedy }: MnerError): string {
   return remedy === '' ? message : `${message} ${remedy}`;

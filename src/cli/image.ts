@@ -3,7 +3,6 @@ import { originOf } from '../adapters.js';
 import { createDecoder, type Decoded } from '../image/decode.js';
 import { formatOf } from '../image/decode-format.js';
 import type { Fetched, Look, Origin } from '../image/port.js';
-import { readBundleLines } from '../inference/bundle.js';
 import type { Event } from '../telemetry/events.js';
 import { createTelemetry } from '../telemetry/telemetry.js';
 import { splitWords } from '../text/words.js';
@@ -40,7 +39,7 @@ export async function image(source: string, command: Command): Promise<void> {
     const bytes = fetched?.status === 'ok' ? fetched.bytes : null;
     // In its process, within its limits, as for the look: what a stranger drew is never opened in this one.
     const decoded = bytes && (await decoder.decode(bytes));
-    const seen = await describe(source, look, stations, {
+    const seen = describe(source, look, stations, {
       bytes,
       decoded,
       redirects: fetched?.redirects ?? [],
@@ -89,19 +88,16 @@ async function regionsOf(
   return { relevance, cells: sight.explain(look, context, regions).regions?.cells ?? null };
 }
 
-async function describe(
+function describe(
   source: string,
   look: Look,
-  { models }: Stations,
+  { sight }: Stations,
   found: {
     readonly bytes: Buffer | null;
     readonly decoded: Decoded | null;
   } & Pick<Seen, 'redirects' | 'milliseconds' | 'relevance'>,
-): Promise<Seen> {
+): Seen {
   const { bytes, decoded, ...said } = found;
-  const [tags, objects] = models.vision
-    ? await Promise.all([readBundleLines(models.vision, 'tags.txt'), readBundleLines(models.vision, 'objects.txt')])
-    : [[], []];
   const features = look.status === 'used' ? look.features : null;
   return {
     picture: source,
@@ -112,13 +108,9 @@ async function describe(
     format: bytes && formatOf(bytes),
     width: decoded?.status === 'ok' ? decoded.width : null,
     height: decoded?.status === 'ok' ? decoded.height : null,
-    tags: features?.tags.map(({ tag, score }) => ({ tag: tags[tag] ?? String(tag), score })) ?? [],
+    tags: features?.tags.map(({ tag, score }) => ({ tag: sight.tagOf(tag), score })) ?? [],
     objects:
-      features?.objects.map(({ class: index, score, box }) => ({
-        object: objects[index] ?? String(index),
-        score,
-        box,
-      })) ?? [],
+      features?.objects.map(({ class: index, score, box }) => ({ object: sight.objectOf(index), score, box })) ?? [],
     words: features?.words ?? null,
     ...said,
   };

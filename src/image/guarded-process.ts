@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Clock } from '../clock.js';
 import { asMnerError, MnerError } from '../errors.js';
-import { CHANNEL_FD, type Channel, openChildChannel } from '../inference/channel.js';
+import { type Channel, openChildChannel, pipeOf } from '../inference/channel.js';
 import { bareEnvironment, limited, watchMemory } from './decode-limits.js';
 
 export interface GuardedProcessOptions<A extends Answer> {
@@ -238,8 +238,7 @@ function kill(child: Pick<Child<never>, 'process' | 'killed'>, reason: Reason): 
 
 /** Whether this process waits for the child before it exits by itself. */
 function keepAlive({ process: spawned }: Pick<Child<never>, 'process'>, on: boolean): void {
-  const pipe = (spawned.stdio as readonly unknown[] | undefined)?.[CHANNEL_FD] as Socket | undefined;
-  for (const one of [spawned, spawned.channel, pipe]) {
+  for (const one of [spawned, spawned.channel, pipeOf(spawned)]) {
     if (on) one?.ref();
     else one?.unref();
   }

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { pack, padded, unpack } from './pack.js';
 
 /**
@@ -113,10 +113,16 @@ export function openChannel(pipe: Duplex, { heard, broken }: ChannelEvents, maxB
 /** In the child: the worker, whose messages are events. */
 export const worker = new EventEmitter<{ message: [message: unknown] }>();
 
-/** The worker's end of a child that was forked with a pipe in this place; null where the process did not even start. */
-export function openChildChannel(child: ChildProcess, events: ChannelEvents, maxBytes?: number): Channel | null {
+/** The pipe to a child that was forked with one in this place; null where the process did not even start. */
+export function pipeOf(child: ChildProcess): Socket | null {
   const pipe = (child.stdio as readonly unknown[] | undefined)?.[CHANNEL_FD];
-  return pipe instanceof Duplex ? openChannel(pipe, events, maxBytes) : null;
+  return pipe instanceof Socket ? pipe : null;
+}
+
+/** The worker's end of a channel to a child; null where there is no {@link pipeOf} it. */
+export function openChildChannel(child: ChildProcess, events: ChannelEvents, maxBytes?: number): Channel | null {
+  const pipe = pipeOf(child);
+  return pipe && openChannel(pipe, events, maxBytes);
 }
 
 /** The child's end. It ends the process when what the worker says is no message. */

@@ -27,6 +27,9 @@ export interface Explanation {
 
 /** What a model makes of a picture in words: text to read beside the tweet, and names for what it weighed. */
 export interface Sight {
+  /** Names by the vision bundle; a number that it does not name stands for itself. */
+  tagOf(index: number): string;
+  objectOf(index: number): string;
   /** @param altText the picture's description by its author */
   contextOf(look: Look, altText: string | undefined): string;
   explain(look: Look, context: string, regions: Reading['regions']): Explanation;
@@ -37,15 +40,18 @@ export function createSight({ ner: { manifest }, vision }: Models): Sight {
   const objects = vision ? readBundleLines(vision, 'objects.txt') : [];
   const tags = vision ? readBundleLines(vision, 'tags.txt') : [];
   const objectOf = (index: number) => objects[index] ?? String(index);
+  const tagOf = (index: number) => tags[index] ?? String(index);
   const parts = regionParts(manifest);
   return {
+    tagOf,
+    objectOf,
     contextOf(look, altText) {
       if (!manifest.context) return '';
       const features = look.status === 'used' ? look.features : null;
       return contextText(manifest.context, {
         altText,
         objects: features?.objects.map(({ class: index }) => objectOf(index)),
-        tags: features?.tags.map(({ tag, score }) => ({ label: tags[tag] ?? String(tag), score })),
+        tags: features?.tags.map(({ tag, score }) => ({ label: tagOf(tag), score })),
         words: features?.words,
       });
     },

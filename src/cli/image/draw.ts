@@ -18,10 +18,8 @@ export async function drawFindings(
   cells: readonly (readonly number[])[] | null,
 ): Promise<Buffer> {
   const shrink = Math.min(1, DRAWN_SIDE / Math.max(picture.width, picture.height));
-  const [width, height] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(side * shrink))) as [
-    number,
-    number,
-  ];
+  const drawn = (side: number) => Math.max(1, Math.round(side * shrink));
+  const [width, height] = [drawn(picture.width), drawn(picture.height)];
   const shapes = [...veil(cells, width, height), ...objects.map((one) => box(one, width, height))];
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${shapes.join('')}</svg>`;
   return sharp(picture.pixels, { raw: { width: DRAWN_SIDE, height: DRAWN_SIDE, channels: 3 } })

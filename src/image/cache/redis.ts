@@ -1,6 +1,6 @@
 import type { ChainableCommander } from 'ioredis';
 import { type Clock, systemClock } from '../../clock.js';
-import { MnerError } from '../../errors.js';
+import { MnerError, remedyBeside } from '../../errors.js';
 import { type Emit, silent } from '../../telemetry/events.js';
 import type { Cache, Claim } from '../port.js';
 import { copyOf } from './copy.js';
@@ -219,8 +219,7 @@ export function redisCache(options: RedisCacheOptions): Cache {
         const cut = options.url.startsWith('rediss:') && /^(ECONNRESET|EPIPE|Connection is closed)/.test(said);
         const why = cut ? `it hangs up (${said}); it may ask for a client certificate (\`redis_cert_file\`)` : said;
         throw new MnerError('cache_unreachable', `Cannot use Redis at ${placeOf(options.url)}: ${why}.`, {
-          // A reason in words of ours says behind a semicolon what to do.
-          remedy: why.includes('; ') ? '' : undefined,
+          remedy: remedyBeside(why),
         });
       }
     },

@@ -9,7 +9,7 @@ import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
 import { isWireError, wireError } from './errors.js';
 import { createMember } from './group-member.js';
-import { each, knownOf, requireTopics } from './partitions.js';
+import { each, knownOf, requireTopics, topicsOf } from './partitions.js';
 import { createPositions } from './positions.js';
 import { fromMessage } from './records.js';
 import { createRefusals } from './refusals.js';
@@ -243,7 +243,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     const valid = () => under === generation && !ending.signal.aborted;
     while (valid() && unplaced.size > 0) {
       try {
-        for (const topic of new Set(partitions.map(({ topic }) => topic))) {
+        for (const topic of topicsOf(partitions)) {
           const offsets = await admin.offsets(topic, group, knownOf(partitions, topic));
           if (!valid()) return;
           for (const found of offsets) {
@@ -286,7 +286,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   };
 
   const commit = async (offsets: readonly CommitOffset[]): Promise<void> => {
-    const what = `Cannot commit for the group ${group} in ${[...new Set(offsets.map(({ topic }) => topic))].join(', ')}`;
+    const what = `Cannot commit for the group ${group} in ${topicsOf(offsets).join(', ')}`;
     if (!consumer || !joined || ending.signal.aborted)
       throw new MnerError('broker_unavailable', `${what}: this worker is not in its group now.`);
     try {

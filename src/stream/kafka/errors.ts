@@ -1,5 +1,5 @@
 import { handshakeReason, type TlsSettings } from '../../credentials/handshake.js';
-import { type ErrorCode, MnerError } from '../../errors.js';
+import { type ErrorCode, MnerError, remedyBeside } from '../../errors.js';
 
 /**
  * Gives what kafkajs threw a code of ours. kafkajs wraps: a retry's error holds its cause, an aggregate holds several;
@@ -27,9 +27,7 @@ export function wireError(error: unknown, what: string, otherwise: ErrorCode = '
   const code = causes.map((cause) => codeOf(cause, first)).find((found) => found !== undefined) ?? otherwise;
   const reason = causes.map((cause) => reasonOf(cause, first)).find((found) => found !== undefined);
   const said = reason ?? causes.at(-1)?.message ?? String(error);
-  // A reason in words of ours says behind a semicolon what to do.
-  const remedy = reason?.includes('; ') ? '' : undefined;
-  return new MnerError(code, `${what}: ${said.replace(/\.$/, '')}.`, { cause: error, remedy });
+  return new MnerError(code, `${what}: ${said.replace(/\.$/, '')}.`, { cause: error, remedy: remedyBeside(reason) });
 }
 
 /** An error of ours that kafkajs has passed on or wrapped, say of a source of tokens. */

@@ -7,6 +7,11 @@ export function each(partitions: readonly TopicPartition[]) {
   return partitions.map(({ topic, partition }) => ({ topic, partitions: [partition] }));
 }
 
+/** The topics of these, each once. */
+export function topicsOf(partitions: readonly TopicPartition[]): string[] {
+  return [...new Set(partitions.map(({ topic }) => topic))];
+}
+
 /** How many partitions a topic has at least, where these are some of them. */
 export function knownOf(partitions: readonly TopicPartition[], topic: string): number {
   return Math.max(0, ...partitions.map((one) => (one.topic === topic ? one.partition + 1 : 0)));

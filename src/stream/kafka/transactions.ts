@@ -4,6 +4,7 @@ import type { TransactionalProducer, TransactionsOptions } from '../port.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
 import { wireError } from './errors.js';
+import { topicsOf } from './partitions.js';
 import { untilPassed } from './passing.js';
 import { EVERY_PRODUCER, requireWritten } from './producer.js';
 import { toMessage } from './records.js';
@@ -83,7 +84,7 @@ export async function kafkaTransactions(
       });
     },
     sendOffsets(group, offsets) {
-      const names = [...new Set(offsets.map(({ topic }) => topic))];
+      const names = topicsOf(offsets);
       return step(`Cannot commit for the group ${group} in ${names.join(', ')}, in a transaction of ${id}`, (open) => {
         const topics = names.map((name) => ({
           topic: name,
