@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,18 @@ def prepare_machine(args: Namespace) -> torch.device:
 
 def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def parameter_groups(model: nn.Module, rate_of: Callable[[str], float], decay: float) -> list[dict[str, Any]]:
+    """Trained parameters by the rate that their name has; a rate of 0 freezes. Neither vectors nor a CRF's scores decay."""
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, p in model.named_parameters():
+        rate = rate_of(name)
+        if not rate:
+            p.requires_grad_(False)
+        if p.requires_grad:
+            groups.setdefault((rate, decay if p.ndim > 1 and "crf." not in name else 0.0), []).append(p)
+    return [{"params": v, "lr": rate, "weight_decay": d} for (rate, d), v in groups.items()]
 
 
 class Average:
@@ -77,7 +90,7 @@ class Fitting:
         cosine: bool = False,
     ) -> None:
         """`average` 0 keeps the weights of the last step instead. `cosine` is the other shape of decay."""
-        self.model, self.out, self.clip = model, out, clip
+        self.model, self.out, self.clip, self.steps = model, out, clip, steps
         self.trained: list[Tensor] = [p for g in groups for p in g["params"]]
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         warm = max(1, round(warm_up * steps))
@@ -86,6 +99,7 @@ class Fitting:
         fall = wave if cosine else line
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda i: min((i + 1) / warm, fall(i)))
         self.average = Average(model, average)
+        self.done = 0  # steps of this process
         self.epoch = 0
         self.best = -1.0
         self.history: list[dict[str, Any]] = []
@@ -104,6 +118,38 @@ class Fitting:
         self.optimizer.zero_grad()
         self.schedule.step()
         self.average.update()
+
+    def run_epoch(
+        self,
+        seed: int,
+        chunks: Iterable[list[int]],
+        loss_of: Callable[[list[int]], Tensor],
+        score: Callable[[], tuple[float, dict[str, Any]]],
+        header: dict[str, Any],
+        shown: Callable[[dict[str, Any]], str],
+        limit: int = 0,
+    ) -> bool:
+        """A whole epoch: a step for each chunk of rows, whose mean loss `loss_of` gives, then `end_epoch`; `shown` puts what that found into words.
+
+        False where it stopped after `limit` steps of this process.
+        """
+        device, number = self.trained[0].device, self.epoch
+        self.begin_epoch(seed)
+        started, total, rows = time.monotonic(), 0.0, 0
+        for index in chunks:
+            with autocast(device):
+                loss = loss_of(index)
+            self.step(loss)
+            total += loss.item() * len(index)
+            rows += len(index)
+            self.done += 1
+            if self.done % 50 == 0:
+                print(f"  step {self.done}/{self.steps} loss {loss.item():.3f} {time.monotonic() - started:.0f}s", flush=True)
+            if limit and self.done >= limit:
+                return False
+        mean, seconds = total / rows, time.monotonic() - started
+        print(f"epoch {number} loss {mean:.3f} {seconds:.0f}s {shown(self.end_epoch(score, header))}", flush=True)
+        return True
 
     def end_epoch(self, score: Callable[[], tuple[float, dict[str, Any]]], header: dict[str, Any]) -> dict[str, Any]:
         """Judge the averaged weights; keep them as `best.pt` where they are the best so far, always as `final.pt`; write `last.pt`.

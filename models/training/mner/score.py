@@ -57,3 +57,12 @@ def score(gold: Iterable[Sequence[str]], told: Iterable[Sequence[str]], strict: 
 
 def both(gold: Sequence[Sequence[str]], told: Sequence[Sequence[str]]) -> dict[str, Scores]:
     return {"lenient": score(gold, told), "strict": score(gold, told, strict=True)}
+
+
+def in_lines(name: str, scores: dict[str, Scores], types: bool = True) -> str:
+    """For people: a line for lenient and one for strict."""
+    lines = []
+    for mode, found in scores.items():
+        kinds = "; " + " ".join(f"{k} {v['f1']} ({v['support']})" for k, v in found["types"].items()) if types else ""
+        lines.append(f"{name} {mode} F1 {found['f1']} P {found['precision']} R {found['recall']} support {found['support']}{kinds}")
+    return "\n".join(lines)

@@ -89,15 +89,15 @@ def fit_temperature(emissions: list[NDArray[np.float32]], rows: list[Encoded], c
     return min(losses, key=losses.__getitem__)
 
 
-def neighbours(session: ort.InferenceSession, rows: list[Encoded], pieces: Pieces, c: HamConfig, pictures: list[Any]) -> float:
+def alone_and_together(session: ort.InferenceSession, items: list[Any], feed_of: Callable[[list[Any]], Feed]) -> float:
     """Largest difference of an emission between a tweet alone and the same tweet in a padded batch of 32 of all lengths."""
     worst = 0.0
-    for begin in range(0, len(rows) - 31, 32):
-        some, images = rows[begin : begin + 32], pictures[begin : begin + 32]
-        together = session.run(None, text_feed(some, pieces) | picture_feed(images, c))[0]
-        for i, row in enumerate(some):
-            alone = session.run(None, text_feed([row], pieces) | picture_feed([images[i]], c))[0]
-            worst = max(worst, float(np.abs(alone[0] - together[i, : len(row.labels)]).max()))
+    for begin in range(0, len(items) - 31, 32):
+        some = items[begin : begin + 32]
+        (together,) = session.run(["emissions"], feed_of(some))
+        for i, item in enumerate(some):
+            (alone,) = session.run(["emissions"], feed_of([item]))
+            worst = max(worst, float(np.abs(alone[0] - together[i, : alone.shape[1]]).max()))
     return worst
 
 

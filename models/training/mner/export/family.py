@@ -13,7 +13,6 @@ import argparse
 import json
 import shutil
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from torch import nn
 
 from mner.bundle import commit_of, write_manifest
 from mner.export.card import card
-from mner.export.check import decode, fit_temperature, open_session, speed_of
+from mner.export.check import alone_and_together, decode, fit_temperature, open_session, speed_of
 from mner.export.feeds import Feed
 from mner.export.graph import tidy, trace
 from mner.export.ham import table
@@ -34,7 +33,7 @@ from mner.export.selftest import write_selftest
 from mner.families.inputs import NEIGHBOUR_INPUTS, PICTURE_INPUTS, Example, Reader
 from mner.families.material import Names, Shelf, Speaker, shelves
 from mner.families.plain import Plain
-from mner.families.train import FAMILIES, JUDGED
+from mner.families.train import FAMILIES, examples_of, readings_of
 from mner.labels import LABELS
 from mner.score import both
 from mner.text.batch import batches
@@ -79,29 +78,6 @@ def emissions_of(session: ort.InferenceSession, reader: Reader, examples: list[E
         for j, i in enumerate(index):
             out[i] = emissions[j, : len(rows[i].labels)]
     return out
-
-
-def alone_and_together(session: ort.InferenceSession, reader: Reader, examples: list[Example], names: tuple[str, ...]) -> float:
-    """Largest difference of an emission between a tweet alone and the same tweet in a padded batch of 32."""
-    worst = 0.0
-    for begin in range(0, len(examples) - 31, 32):
-        some = examples[begin : begin + 32]
-        (together,) = session.run(["emissions"], feed_of(reader, some, names))
-        for i, example in enumerate(some):
-            (alone,) = session.run(["emissions"], feed_of(reader, [example], names))
-            worst = max(worst, float(np.abs(alone[0] - together[i, : len(example.row.labels)]).max()))
-    return worst
-
-
-def examples_of(shelf: Shelf, reading: str, words: str, speaker: Speaker, count: int | None = None) -> list[Example]:
-    random = Random(9)
-    return [shelf.example(i, reading, lambda s: speaker.say(s, words), random) for i in range(len(shelf.rows))[:count]]
-
-
-def readings_of(names: tuple[str, ...]) -> dict[str, tuple[str, str]]:
-    if "token_type_ids" in names:
-        return JUDGED
-    return {k: JUDGED[k] for k in (("none", "own", "other") if "image" in names else ("none",))}
 
 
 def main() -> None:
@@ -155,7 +131,8 @@ def main() -> None:
                 print(corpus, precision, kind, {k: v["f1"] for k, v in result.items()}, flush=True)
                 if (precision, kind) == ("int8", "none"):
                     temperatures.append(fit_temperature(emissions, shelf.rows, model.crf, head))  # type: ignore[arg-type]
-        worst = max(worst, alone_and_together(sessions["int8"], reader, examples_of(shelf, "own", "both", speaker, 64), names))
+        some = examples_of(shelf, "own", "both", speaker, 64)
+        worst = max(worst, alone_and_together(sessions["int8"], some, lambda part: feed_of(reader, part, names)))
     print(f"alone against padded batch {worst:.2g}, temperatures {temperatures}", flush=True)
     args.out.with_name(args.out.name + "-scores.json").write_text(json.dumps(found, indent=1))
     if args.measure_only:

@@ -16,7 +16,7 @@ import torch
 
 from mner.bundle import commit_of, write_manifest
 from mner.export.card import card
-from mner.export.check import decode, emissions_of, fit_temperature, neighbours, open_session, pictures_for, speed
+from mner.export.check import alone_and_together, decode, emissions_of, fit_temperature, open_session, pictures_for, speed
 from mner.export.feeds import picture_feed, text_feed
 from mner.export.graph import INPUTS, example_inputs, export_graph, tidy
 from mner.export.manifest import heads_table, text_table
@@ -28,10 +28,9 @@ from mner.labels import LABELS
 from mner.score import both
 from mner.text.batch import encode
 from mner.text.data import data_folder, read_captions, read_split
-from mner.text.product import load_product
+from mner.text.product import PRODUCT, load_product
 from mner.text.words import Pieces
 
-PRODUCT = ("twitter2015", "twitter2017")
 CALIBRATION = 256
 
 
@@ -106,7 +105,8 @@ def main() -> None:
                 found[name][f"{precision}.{kind}"] = result
                 if precision == "int8" and kind == "none":
                     temperatures.append(fit_temperature(emissions, rows, crf, head))
-        worst = neighbours(sessions["int8"], rows[:64], pieces, c, pictures_for(rows, stores[name], "own")[:64])
+        pairs = list(zip(rows, pictures_for(rows, stores[name], "own"), strict=True))[:64]
+        worst = alone_and_together(sessions["int8"], pairs, lambda some: text_feed([r for r, _ in some], pieces) | picture_feed([p for _, p in some], c))
         found[name]["neighbours"] = worst
         print(name, "alone against padded batch, largest difference", worst, "temperature", temperatures[-1], flush=True)
 

@@ -24,10 +24,9 @@ from mner.text.branch import TextBranch
 from mner.text.data import data_folder
 from mner.text.encoder import minilm_folder
 from mner.text.free import free_rows, read_texts
-from mner.text.product import load_product
+from mner.text.product import PRODUCT, load_product
 from mner.text.words import Pieces
 
-PRODUCT = ("twitter2015", "twitter2017")
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mner.families.ham import HamConfig, Picture
 from mner.families.pictures import PictureStore, stack
-from mner.text.batch import Encoded, collate
+from mner.text.batch import Encoded, collate, of_head
 from mner.text.context import context_pieces, with_context
 from mner.text.neighbours import NEAREST, Neighbours
 from mner.text.words import Pieces
@@ -45,7 +45,7 @@ class FamilyBatch:
 
     def of_head(self, emissions: Tensor) -> Tensor:
         """[B,T,heads,n] → [B,T,n] of each row's own head"""
-        return emissions[torch.arange(len(emissions), device=emissions.device), :, self.head].float()
+        return of_head(emissions, self.head)
 
     def to(self, device: torch.device) -> FamilyBatch:
         inputs = {k: v.to(device, non_blocking=True) for k, v in self.inputs.items()}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,17 +23,17 @@ import torch
 from torch import Tensor, nn
 
 from mner.families.bga import Bga
-from mner.families.inputs import NEIGHBOUR_INPUTS, Reader
+from mner.families.inputs import NEIGHBOUR_INPUTS, Example, Reader
 from mner.families.ita import Ita
 from mner.families.material import Names, Shelf, Shown, Speaker, real_shelf, shelves
 from mner.families.mcg import Mcg
-from mner.fitting import Fitting, add_machine_options, autocast, prepare_machine
+from mner.fitting import Fitting, add_machine_options, parameter_groups, prepare_machine
 from mner.labels import LABELS
 from mner.score import both
-from mner.text.batch import Encoded, batches
+from mner.text.batch import Encoded, batches, tell
 from mner.text.data import data_folder
 from mner.text.encoder import minilm_folder
-from mner.text.ensemble import Ensemble, tell
+from mner.text.ensemble import Ensemble, answers
 from mner.text.neighbours import FILE, read_neighbours, table_of
 from mner.text.product import PRODUCT, load_product
 from mner.text.words import Pieces
@@ -61,36 +61,39 @@ def begin(family: str, text: list[Path], vectors: Path | None, settings: dict[st
     return model
 
 
-def groups_of(model: nn.Module, text: float, own: float, crf: float, decay: float) -> list[dict[str, Any]]:
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, p in model.named_parameters():
-        rate = text if name.startswith("text.") else crf if name.startswith("crf.") else own
-        if not rate:
-            p.requires_grad_(False)
-        if p.requires_grad:
-            groups.setdefault((rate, decay if p.ndim > 1 and "crf." not in name else 0.0), []).append(p)
-    return [{"params": v, "lr": rate, "weight_decay": d} for (rate, d), v in groups.items()]
+def rates(text: float, own: float, crf: float) -> Callable[[str], float]:
+    """A family's rate of learning by a parameter's name."""
+    return lambda name: text if name.startswith("text.") else crf if name.startswith("crf.") else own
+
+
+def readings_of(names: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """What a family that reads these inputs is judged by, of `JUDGED`."""
+    if "token_type_ids" in names:
+        return JUDGED
+    return {k: JUDGED[k] for k in (("none", "own", "other") if "image" in names else ("none",))}
+
+
+def examples_of(shelf: Shelf, reading: str, words: str, speaker: Speaker, count: int | None = None) -> list[Example]:
+    random = Random(9)
+    return [shelf.example(i, reading, lambda s: speaker.say(s, words), random) for i in range(len(shelf.rows))[:count]]
 
 
 @torch.no_grad()
 def judge(model: Any, valid: dict[str, Shelf], reader: Reader, speaker: Speaker, device: torch.device) -> tuple[float, dict[str, Any]]:
     model.eval()
     scores: dict[str, Any] = {}
-    kinds = JUDGED if "token_type_ids" in reader.names else {k: JUDGED[k] for k in ("none", "own", "other")}
-    if set(model.INPUTS) <= set(reader.names) and not {"image", "token_type_ids"} & set(model.INPUTS):
-        kinds = {"none": JUDGED["none"]}
+    kinds = readings_of(model.INPUTS)
     for corpus, shelf in valid.items():
         gold = [r.tweet.labels for r in shelf.rows]
         for name, (reading, words) in kinds.items():
-            random = Random(9)
-            examples = [shelf.example(i, reading, lambda s, w=words: speaker.say(s, w), random) for i in range(len(shelf.rows))]
-            told: list[list[str]] = [[] for _ in examples]
-            for index in batches(shelf.rows, 64):
+            examples = examples_of(shelf, reading, words, speaker)
+
+            def paths_of(index: list[int], examples: list[Example] = examples) -> list[list[int]]:
                 batch = reader([examples[i] for i in index]).to(device)
                 emissions = batch.of_head(model(*(batch.inputs[n] for n in model.INPUTS))[0])
-                for i, path in zip(index, model.crf.decode(emissions, batch.word_mask, batch.head), strict=True):
-                    told[i] = [LABELS[x] for x in path]
-            scores.setdefault(corpus, {})[name] = both(gold, told)
+                return model.crf.decode(emissions, batch.word_mask, batch.head)
+
+            scores.setdefault(corpus, {})[name] = both(gold, tell(shelf.rows, paths_of))
     f1 = {name: sum(s[name]["lenient"]["f1"] for s in scores.values()) / len(scores) for name in kinds}
     own, other = f1.get("own", f1["none"]), f1.get("other", f1["none"])
     return (f1["none"] + own) / 2 - max(0.0, f1["none"] - other), scores
@@ -98,7 +101,7 @@ def judge(model: Any, valid: dict[str, Shelf], reader: Reader, speaker: Speaker,
 
 def fill_silver(shelf: Shelf, text: list[Path], pieces: Pieces, device: torch.device) -> None:
     """The labels of raw tweets are what the text branch says."""
-    told = tell(Ensemble(text).to(device), shelf.rows, pieces, device)
+    told = answers(Ensemble(text).to(device), shelf.rows, pieces, device)
     place = {label: i for i, label in enumerate(LABELS)}
     shelf.rows = [Encoded(r.tweet, r.head, r.numbers, [place[x] for x in labels]) for r, labels in zip(shelf.rows, told, strict=True)]
 
@@ -143,32 +146,28 @@ def main() -> None:
     order = [(shelf, i) for shelf in train for i in range(len(shelf.rows))]
     rows = [shelf.rows[i] for shelf, i in order]
     steps = args.epochs * math.ceil(len(rows) / args.batch)
-    fit = Fitting(model, groups_of(model, args.text_rate, args.own_rate, args.crf_rate, args.decay), steps, args.out, average=args.average)
+    groups = parameter_groups(model, rates(args.text_rate, args.own_rate, args.crf_rate), args.decay)
+    fit = Fitting(model, groups, steps, args.out, average=args.average)
     fit.resume()
     print(f"{len(rows)} tweets, {steps} steps, from epoch {fit.epoch}", flush=True)
     header = {"family": args.family, "text_config": model.text.config.to_json(), "config": _config(model, kind, settings), "args": vars(args)}
     while fit.epoch < args.epochs:
         chance, random = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
-        fit.begin_epoch(args.seed)
-        started, total, done = time.monotonic(), 0.0, 0
-        for index in batches(rows, args.batch, random):
+
+        def loss_of(index: list[int], chance: np.random.Generator = chance, random: Random = random) -> Tensor:
             examples = []
             for shelf, i in (order[i] for i in index):
                 draw = random.random()
                 reading = "none" if draw < args.missing else "other" if draw < args.missing + args.wrong else "own"
                 examples.append(shelf.example(i, reading, _say(speaker, random), random))
-            batch = reader(examples, args.word_dropout, chance).to(device)
-            with autocast(device):
-                loss = model.loss(batch)
-            fit.step(loss)
-            total += loss.item() * len(index)
-            done += 1
-            if done % 50 == 0:
-                print(f"  step {done} loss {loss.item():.3f} {time.monotonic() - started:.0f}s", flush=True)
-        mean, seconds, number = total / len(rows), time.monotonic() - started, fit.epoch
-        found = fit.end_epoch(lambda: judge(model, valid, reader, speaker, device), header)
-        shown = " ".join(f"{c} " + " ".join(f"{k} {s['lenient']['f1']:.2f}" for k, s in found[c].items()) for c in PRODUCT)
-        print(f"epoch {number} loss {mean:.3f} {seconds:.0f}s valid {shown}", flush=True)
+            return model.loss(reader(examples, args.word_dropout, chance).to(device))
+
+        chunks = batches(rows, args.batch, random)
+        fit.run_epoch(args.seed, chunks, loss_of, lambda: judge(model, valid, reader, speaker, device), header, _shown)
+
+
+def _shown(found: dict[str, Any]) -> str:
+    return "valid " + " ".join(f"{c} " + " ".join(f"{k} {s['lenient']['f1']:.2f}" for k, s in found[c].items()) for c in PRODUCT)
 
 
 def _say(speaker: Speaker, random: Random) -> Any:

@@ -33,9 +33,8 @@ from mner.families.pictures import PictureStore
 from mner.fitting import Fitting, add_machine_options, autocast, prepare_machine
 from mner.labels import LABELS
 from mner.score import score
-from mner.text.product import load_product
+from mner.text.product import PRODUCT, load_product
 
-PRODUCT = ("twitter2015", "twitter2017")
 SILVER = 0.25
 HELD_OUT = {"tweets": 300, "flickr8k": 500}  # the same pictures, by hash, that the vision student never saw
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from pathlib import Path
 from random import Random
 
@@ -21,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mner.fitting import Fitting, add_machine_options, autocast, prepare_machine
+from mner.fitting import Fitting, add_machine_options, prepare_machine
 from mner.text.batch import Encoded, batches, collate, encode
 from mner.text.data import CORPORA, data_folder, read_split
 from mner.text.encoder import Encoder, EncoderConfig, minilm_folder
@@ -101,17 +100,11 @@ def main() -> None:
 
     while fit.epoch < args.epochs:
         random, choice = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
-        fit.begin_epoch(args.seed)
-        started, total, number = time.monotonic(), 0.0, fit.epoch
-        for index in batches(rows, args.batch, choice):
-            parts = [p.to(device) for p in mask_words([rows[i] for i in index], pieces, random)]
-            with autocast(device):
-                loss = model.loss(*parts)
-            fit.step(loss)
-            total += loss.item() * len(index)
-        seconds = time.monotonic() - started
-        found = fit.end_epoch(judge, {})
-        print(f"epoch {number} loss {total / len(rows):.3f} held out {found['loss']:.3f} {seconds:.0f}s", flush=True)
+
+        def loss_of(index: list[int], random: np.random.Generator = random) -> Tensor:
+            return model.loss(*(p.to(device) for p in mask_words([rows[i] for i in index], pieces, random)))
+
+        fit.run_epoch(args.seed, batches(rows, args.batch, choice), loss_of, judge, {}, lambda found: f"held out {found['loss']:.3f}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mner.labels import LABEL_ID
+from mner.labels import LABEL_ID, LABELS
 from mner.text.data import Tweet
 from mner.text.words import CHARS_PER_WORD, FLAGS, Pieces, TweetNumbers, numbers
 
@@ -42,6 +43,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__slots__))
+
+
+def of_head(emissions: Tensor, head: Tensor) -> Tensor:
+    """[B,T,heads,n], head [B] → [B,T,n] of each row's own head, in float32"""
+    return emissions[torch.arange(len(emissions), device=emissions.device), :, head].float()
 
 
 def encode(tweets: list[Tweet], head: int, pieces: Pieces) -> list[Encoded]:
@@ -85,3 +91,12 @@ def batches(rows: list[Encoded], size: int, random: Random | None = None) -> lis
         out += [pool[j : j + size] for j in range(0, len(pool), size)]
     random.shuffle(out)
     return out
+
+
+def tell(rows: list[Encoded], paths_of: Callable[[list[int]], Iterable[list[int]]]) -> list[list[str]]:
+    """Labels of each row, read in batches: `paths_of` decodes the rows of one."""
+    told: list[list[str]] = [[] for _ in rows]
+    for index in batches(rows, 64):
+        for i, path in zip(index, paths_of(index), strict=True):
+            told[i] = [LABELS[x] for x in path]
+    return told

@@ -17,27 +17,24 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mner.crf import posterior
-from mner.fitting import Fitting, add_machine_options, autocast, prepare_machine
-from mner.labels import LABELS
-from mner.text.batch import Batch, Encoded, batches, collate, encode
+from mner.fitting import Fitting, add_machine_options, autocast, parameter_groups, prepare_machine
+from mner.text.batch import Batch, Encoded, batches, collate, encode, of_head
 from mner.text.branch import TextConfig
 from mner.text.data import data_folder, read_split, without_link
 from mner.text.encoder import minilm_folder
 from mner.text.ensemble import Ensemble
 from mner.text.free import free_rows, read_texts
 from mner.text.product import PRODUCT, cut_to_product
-from mner.text.train import Tagger, judge, parameter_groups
+from mner.text.train import Tagger, judge, rates, shown
 from mner.text.words import Pieces
 
 TEXTS = ("broad_twitter", "wnut17", "tweebank_ner")
@@ -91,7 +88,6 @@ def distillation_loss(model: Tagger, batch: Batch, lessons: list[Lesson], gold: 
     device, size, heads = every.device, len(lessons), every.shape[2]
     taught = torch.nn.utils.rnn.pad_sequence([x.labels for x in lessons], batch_first=True).to(device).float()
     pairs = torch.stack([x.pairs for x in lessons]).to(device).float()
-    rows = torch.arange(size, device=device)
     known = torch.tensor([x.gold for x in lessons], device=device)
 
     # Rows of a labelled corpus learn under their own convention alone, the others under every convention.
@@ -102,7 +98,7 @@ def distillation_loss(model: Tagger, batch: Batch, lessons: list[Lesson], gold: 
         of = torch.full((size,), head, device=device)
         loss = loss + weight[:, head] * model.crf.taught(every[:, :, head], batch.word_mask, of, taught[:, :, head], pairs[:, head], temperature)
     loss = loss * temperature**2
-    nll = model.crf.nll(every[rows, :, batch.head], batch.labels, batch.word_mask, batch.head)
+    nll = model.crf.nll(of_head(every, batch.head), batch.labels, batch.word_mask, batch.head)
     return torch.where(known, gold * nll + (1 - gold) * loss, loss).mean()
 
 
@@ -162,30 +158,22 @@ def run_train(args: argparse.Namespace) -> None:
     model.to(device)
     epochs = [True] * args.epochs_of_all + [False] * args.epochs
     steps = sum(math.ceil(len(choose(lessons, e, Random(0))) / args.batch) for e in epochs)
-    groups = parameter_groups(model, args.encoder_rate, args.head_rate, args.crf_rate, args.decay)
+    groups = parameter_groups(model, rates(args.encoder_rate, args.head_rate, args.crf_rate), args.decay)
     fit = Fitting(model, groups, steps, args.out, average=args.average)
     fit.resume()
     print(f"{sum(map(len, lessons.values()))} texts at temperature {temperature}, {steps} steps, from epoch {fit.epoch}", flush=True)
-    done = 0
+    header = {"config": config.to_json(), "args": vars(args)}
     while fit.epoch < len(epochs):
         random, choice = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
         chosen = choose(lessons, epochs[fit.epoch], choice)
-        rows = [x.row for x in chosen]
-        fit.begin_epoch(args.seed)
-        started, total = time.monotonic(), 0.0
-        for index in batches(rows, args.batch, choice):
-            batch = collate([rows[i] for i in index], pieces, args.word_dropout, random).to(device)
-            with autocast(device):
-                loss = distillation_loss(model, batch, [chosen[i] for i in index], args.gold, temperature)
-            fit.step(loss)
-            total += loss.item() * len(index)
-            done += 1
-            if done % 50 == 0:
-                print(f"  step {done}/{steps} loss {loss.item():.3f} {(time.monotonic() - started):.0f}s", flush=True)
-        mean, seconds, number = total / len(rows), time.monotonic() - started, fit.epoch
-        found: dict[str, Any] = fit.end_epoch(lambda: judge(model, valid, pieces, device), {"config": config.to_json(), "args": vars(args)})
-        shown = " ".join(f"{c} {found[c]['lenient']['f1']:.2f}" for c in PRODUCT)
-        print(f"epoch {number} loss {mean:.3f} {seconds:.0f}s valid {shown}", flush=True)
+
+        def loss_of(index: list[int], chosen: list[Lesson] = chosen, random: np.random.Generator = random) -> Tensor:
+            some = [chosen[i] for i in index]
+            batch = collate([x.row for x in some], pieces, args.word_dropout, random).to(device)
+            return distillation_loss(model, batch, some, args.gold, temperature)
+
+        chunks = batches([x.row for x in chosen], args.batch, choice)
+        fit.run_epoch(args.seed, chunks, loss_of, lambda: judge(model, valid, pieces, device), header, shown)
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 
 from mner.labels import CONVENTIONS
-from mner.score import both
+from mner.score import both, in_lines
 from mner.text.batch import encode
 from mner.text.data import CORPORA, data_folder, read_split
 from mner.text.encoder import minilm_folder
-from mner.text.ensemble import Ensemble, tell
+from mner.text.ensemble import Ensemble, answers
 from mner.text.product import PRODUCT
 from mner.text.words import Pieces
 
@@ -42,9 +42,8 @@ def main() -> None:
         gold = [t.labels for t in tweets]
         types = {x[2:] for labels in gold for x in labels if x != "O"}
         for head, convention in enumerate(CONVENTIONS):
-            told = [without(t, types) for t in tell(model, encode(tweets, head, pieces), pieces)]
-            for mode, found in both(gold, told).items():
-                print(f"{corpus} {convention} {mode} F1 {found['f1']} P {found['precision']} R {found['recall']} support {found['support']}", flush=True)
+            told = [without(t, types) for t in answers(model, encode(tweets, head, pieces), pieces)]
+            print(in_lines(f"{corpus} {convention}", both(gold, told), types=False), flush=True)
 
 
 if __name__ == "__main__":

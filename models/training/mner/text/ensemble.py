@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from mner.crf import Crf
-from mner.labels import CONVENTIONS, LABELS
-from mner.score import both
-from mner.text.batch import Batch, Encoded, batches, collate, encode
+from mner.labels import CONVENTIONS
+from mner.score import both, in_lines
+from mner.text.batch import Batch, Encoded, collate, encode, of_head, tell
 from mner.text.branch import TextBranch
 from mner.text.data import data_folder, read_split
 from mner.text.encoder import minilm_folder
@@ -44,15 +44,14 @@ class Ensemble(nn.Module):
         return torch.stack([branch(*batch.text()).emissions.float() for branch in branches]).mean(0)
 
 
-def tell(model: Ensemble, rows: list[Encoded], pieces: Pieces, device: torch.device | None = None) -> list[list[str]]:
+def answers(model: Ensemble, rows: list[Encoded], pieces: Pieces, device: torch.device | None = None) -> list[list[str]]:
     """Labels of each row under its own convention."""
-    told: list[list[str]] = [[] for _ in rows]
-    for index in batches(rows, 64):
+
+    def paths_of(index: list[int]) -> list[list[int]]:
         batch = collate([rows[i] for i in index], pieces).to(device or torch.device("cpu"))
-        emissions = model.emissions(batch)[torch.arange(len(index), device=batch.head.device), :, batch.head]
-        for i, path in zip(index, model.crf.decode(emissions, batch.word_mask, batch.head), strict=True):
-            told[i] = [LABELS[x] for x in path]
-    return told
+        return model.crf.decode(of_head(model.emissions(batch), batch.head), batch.word_mask, batch.head)
+
+    return tell(rows, paths_of)
 
 
 def main() -> None:
@@ -65,9 +64,7 @@ def main() -> None:
     model, pieces, folder = Ensemble(args.checkpoints), Pieces(minilm_folder() / "tokenizer.json"), data_folder(args.data)
     for head, corpus in enumerate(PRODUCT):
         rows = encode(read_split(folder, corpus, "valid"), head, pieces)
-        for mode, found in both([r.tweet.labels for r in rows], tell(model, rows, pieces)).items():
-            kinds = " ".join(f"{k} {v['f1']} ({v['support']})" for k, v in found["types"].items())
-            print(f"{corpus} {mode} F1 {found['f1']} P {found['precision']} R {found['recall']} support {found['support']}; {kinds}", flush=True)
+        print(in_lines(corpus, both([r.tweet.labels for r in rows], answers(model, rows, pieces))), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mner.crf import Crf
 from mner.labels import CONVENTIONS, LABELS
-from mner.score import both
-from mner.text.batch import batches, collate, encode
+from mner.score import both, in_lines
+from mner.text.batch import Encoded, collate, encode, of_head, tell
 from mner.text.branch import TextBranch, TextConfig
 from mner.text.data import data_folder, read_split
 from mner.text.encoder import minilm_folder
@@ -56,16 +56,13 @@ def main() -> None:
     pieces, folder = Pieces(minilm_folder() / "tokenizer.json"), data_folder(args.data)
     for head, corpus in enumerate(PRODUCT):
         rows = encode(read_split(folder, corpus, "valid"), head, pieces)
-        told: list[list[str]] = [[] for _ in rows]
-        for index in batches(rows, 64):
+
+        def paths_of(index: list[int], rows: list[Encoded] = rows) -> list[list[int]]:
             batch = collate([rows[i] for i in index], pieces)
             with torch.no_grad():
-                emissions = branch(*batch.text()).emissions[:, :, head]
-            for i, path in zip(index, crf.decode(emissions, batch.word_mask, batch.head), strict=True):
-                told[i] = [LABELS[x] for x in path]
-        for mode, found in both([r.tweet.labels for r in rows], told).items():
-            kinds = " ".join(f"{k} {v['f1']} ({v['support']})" for k, v in found["types"].items())
-            print(f"{corpus} {mode} F1 {found['f1']} P {found['precision']} R {found['recall']} support {found['support']}; {kinds}", flush=True)
+                return crf.decode(of_head(branch(*batch.text()).emissions, batch.head), batch.word_mask, batch.head)
+
+        print(in_lines(corpus, both([r.tweet.labels for r in rows], tell(rows, paths_of))), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,17 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from mner.crf import Crf
-from mner.fitting import Fitting, add_machine_options, autocast, prepare_machine
-from mner.labels import LABELS
+from mner.fitting import Fitting, add_machine_options, parameter_groups, prepare_machine
 from mner.score import both
-from mner.text.batch import Batch, Encoded, batches, collate, encode
+from mner.text.batch import Batch, Encoded, batches, collate, encode, of_head, tell
 from mner.text.branch import TextBranch, TextConfig
 from mner.text.data import CORPORA, Tweet, data_folder, read_split, without_link
 from mner.text.encoder import minilm_folder
+from mner.text.product import PRODUCT
 from mner.text.words import Pieces
 
 HEADS = list(CORPORA)  # the order of the training heads; the product keeps the first two
-PRODUCT = HEADS[:2]
 
 
 class Tagger(nn.Module):
@@ -41,8 +40,7 @@ class Tagger(nn.Module):
 
     def emissions(self, batch: Batch) -> Tensor:
         """Emissions of each row's own head, [B,T,labels]."""
-        every = self.branch(*batch.text()).emissions
-        return every[torch.arange(len(every), device=every.device), :, batch.head].float()
+        return of_head(self.branch(*batch.text()).emissions, batch.head)
 
     def loss(self, batch: Batch) -> Tensor:
         return self.crf.nll(self.emissions(batch), batch.labels, batch.word_mask, batch.head).mean()
@@ -51,12 +49,12 @@ class Tagger(nn.Module):
 @torch.no_grad()
 def predict(model: Tagger, rows: list[Encoded], pieces: Pieces, device: torch.device) -> list[list[str]]:
     model.eval()
-    out: list[list[str]] = [[] for _ in rows]
-    for index in batches(rows, 64):
+
+    def paths_of(index: list[int]) -> list[list[int]]:
         batch = collate([rows[i] for i in index], pieces).to(device)
-        for i, path in zip(index, model.crf.decode(model.emissions(batch), batch.word_mask, batch.head), strict=True):
-            out[i] = [LABELS[x] for x in path]
-    return out
+        return model.crf.decode(model.emissions(batch), batch.word_mask, batch.head)
+
+    return tell(rows, paths_of)
 
 
 def judge(model: Tagger, sets: dict[str, list[Encoded]], pieces: Pieces, device: torch.device) -> tuple[float, dict[str, Any]]:
@@ -65,13 +63,14 @@ def judge(model: Tagger, sets: dict[str, list[Encoded]], pieces: Pieces, device:
     return sum(s["lenient"]["f1"] for s in scores.values()) / len(scores), scores
 
 
-def parameter_groups(model: Tagger, encoder: float, head: float, crf: float, decay: float) -> list[dict[str, Any]]:
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, p in model.named_parameters():
-        if p.requires_grad:
-            rate = crf if name.startswith("crf.") else encoder if name.startswith("branch.encoder.") else head
-            groups.setdefault((rate, decay if p.ndim > 1 and not name.startswith("crf.") else 0.0), []).append(p)
-    return [{"params": v, "lr": rate, "weight_decay": d} for (rate, d), v in groups.items()]
+def rates(encoder: float, head: float, crf: float) -> Callable[[str], float]:
+    """A tagger's rate of learning by a parameter's name."""
+    return lambda name: crf if name.startswith("crf.") else encoder if name.startswith("branch.encoder.") else head
+
+
+def shown(found: dict[str, Any]) -> str:
+    """What `judge` found, in a few words."""
+    return "valid " + " ".join(f"{c} {scores['lenient']['f1']:.2f}" for c, scores in found.items())
 
 
 def variants(tweets: list[Tweet], head: int, pieces: Pieces) -> list[tuple[Encoded, ...]]:
@@ -125,34 +124,23 @@ def main() -> None:
         model.branch.encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in adapted.items() if k.startswith("encoder.")})
     model.branch.encoder.words.weight.requires_grad_(False)
     model.to(device)
-    groups = parameter_groups(model, args.encoder_rate, args.head_rate, args.crf_rate, args.decay)
+    groups = parameter_groups(model, rates(args.encoder_rate, args.head_rate, args.crf_rate), args.decay)
     steps = sum(math.ceil(len(e) / args.batch) for e in epochs)
     fit = Fitting(model, groups, steps, args.out, average=args.average)
     fit.resume()
     print(f"{len(own)} tweets of {args.corpora}, {len(everything)} in all, {steps} steps, from epoch {fit.epoch}", flush=True)
 
-    done = 0
+    header = {"config": config.to_json(), "args": vars(args)}
     while fit.epoch < len(epochs):
         random, choice = np.random.default_rng([args.seed, fit.epoch]), Random(args.seed * 1000 + fit.epoch)
         rows = [choice.choice(v) if args.cut_links else v[0] for v in epochs[fit.epoch]]
-        fit.begin_epoch(args.seed)
-        started, total = time.monotonic(), 0.0
-        for index in batches(rows, args.batch, choice):
-            batch = collate([rows[i] for i in index], pieces, args.word_dropout, random).to(device)
-            with autocast(device):
-                loss = model.loss(batch)
-            fit.step(loss)
-            total += loss.item() * len(index)
-            done += 1
-            if done % 50 == 0:
-                print(f"  step {done}/{steps} loss {loss.item():.3f} {(time.monotonic() - started):.0f}s", flush=True)
-            if args.steps and done >= args.steps:
-                return
-        mean, seconds = total / len(rows), time.monotonic() - started
-        number = fit.epoch
-        found = fit.end_epoch(lambda: judge(model, valid, pieces, device), {"config": config.to_json(), "args": vars(args)})
-        shown = " ".join(f"{c} {found[c]['lenient']['f1']:.2f}" for c in wanted)
-        print(f"epoch {number} loss {mean:.3f} {seconds:.0f}s valid {shown}", flush=True)
+
+        def loss_of(index: list[int], rows: list[Encoded] = rows, random: np.random.Generator = random) -> Tensor:
+            return model.loss(collate([rows[i] for i in index], pieces, args.word_dropout, random).to(device))
+
+        chunks = batches(rows, args.batch, choice)
+        if not fit.run_epoch(args.seed, chunks, loss_of, lambda: judge(model, valid, pieces, device), header, shown, args.steps):
+            return
 
 
 if __name__ == "__main__":
