@@ -52,6 +52,8 @@ export interface LocalKafkaNode {
   /** `127.0.0.1:PORT` */
   readonly broker: string;
   pid(): number;
+  /** The last lines that it printed. */
+  tail(): string[];
   /** SIGKILL, SIGSTOP, SIGCONT, as faults do. */
   signal(name: NodeJS.Signals): void;
   /** SIGTERM, then SIGKILL. Safe at any time. */
@@ -148,6 +150,7 @@ function handle(address: NodeAddress, first: Guarded, launch: () => Promise<Guar
     id: address.id,
     broker: `127.0.0.1:${address.port}`,
     pid: () => broker.pid,
+    tail: () => broker.tail(),
     signal: (name) => broker.signal(name),
     stop: () => broker.stop(graceMs),
     async restart() {

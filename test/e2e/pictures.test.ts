@@ -15,6 +15,12 @@ const ROOT = resolve(import.meta.dirname, '../..');
 /** A busy machine must not decide what becomes of a picture; where a deadline is the subject, a test sets its own. */
 const PATIENT = { MNER_IMAGE_BUDGET_MS: '60000', MNER_IMAGE_FETCH_TIMEOUT_MS: '20000' };
 const PICTURES = 10;
+/** Tweets at once while Redis is away, with what nobody reads: three megabytes. */
+const BURST = 600;
+const NOTE = 'x'.repeat(5000);
+/** Bytes of input in work above which reading stops; the answer that is on its way then, at most a fetch of kafkajs and a batch, is still taken. */
+const INFLIGHT_BYTES = 64 * 1024;
+const HELD_BYTES = INFLIGHT_BYTES + 1.25 * 1024 * 1024;
 
 async function pictureServer(): Promise<PictureServer> {
   const jpeg = await plain(RED, 320, 240).jpeg().toBuffer();
@@ -61,6 +67,7 @@ describe.skipIf(NO_SERVERS)(`pictures, when what they need fails${NO_SERVERS}`, 
         ...PATIENT,
         MNER_REDIS_URL: redis.url,
         MNER_CACHE_MEMORY_BYTES: '0',
+        MNER_INFLIGHT_BYTES: String(INFLIGHT_BYTES),
         MNER_IMAGE_ALLOW: origin.origin,
       });
       const sent: string[] = [];
@@ -87,6 +94,35 @@ describe.skipIf(NO_SERVERS)(`pictures, when what they need fails${NO_SERVERS}`, 
         await eventually(async () => (await metric(worker, 'mner_inflight_bytes')) === 0);
       } while ((await metric(worker, 'mner_degraded', 'reason="cache"')) === 0);
       const each = (performance.now() - began) / (rounds * PICTURES);
+
+      // More at once than may be in work: what is in work and what waits stay within their bounds, and come to nothing.
+      const burst = Array.from({ length: BURST }, (_, number) => `burst-${number}`);
+      const values = burst.map((id, number) =>
+        tweet(id, `${id}: Kobe Bryant`, { media: [at(`${origin.origin}/${number % PICTURES}.jpg`)], note: NOTE }),
+      );
+      const most = { inflight: 0, queued: 0 };
+      const look = async () => {
+        const [inflight, queued] = await Promise.all([
+          metric(worker, 'mner_inflight_bytes'),
+          metric(worker, 'mner_queued_tweets'),
+        ]);
+        most.inflight = Math.max(most.inflight, inflight);
+        most.queued = Math.max(most.queued, queued);
+        return inflight + queued;
+      };
+      sent.push(...burst);
+      // In small batches: a fetch ends with a whole one.
+      for (let from = 0; from < BURST; from += 20) await stage.send(0, ...values.slice(from, from + 20));
+      await eventually(async () => {
+        await look();
+        return stage.outputs.records.all.length >= sent.length;
+      });
+      await eventually(async () => (await look()) === 0);
+      expect(counted((await imagesOf(stage, burst)).map(({ status }) => status))).toEqual({ used: BURST });
+      expect(await metric(worker, 'mner_degraded', 'reason="cache"')).toBe(1);
+      expect(most.inflight).toBeGreaterThan(0);
+      expect(most.inflight).toBeLessThan(HELD_BYTES);
+      expect(most.queued).toBeLessThan(HELD_BYTES / NOTE.length);
       expect((await fetch(`${worker.url}/readyz`)).status).toBe(200);
       if (how === 'killed') await redis.restart();
       else redis.signal('SIGCONT');
@@ -98,7 +134,7 @@ describe.skipIf(NO_SERVERS)(`pictures, when what they need fails${NO_SERVERS}`, 
       expect(await worker.stop()).toBe(0);
       seen(
         task,
-        `${how} under a worker: ${rounds * PICTURES} of ${rounds * PICTURES} pictures fetched and used meanwhile (${each.toFixed(0)} ms each), 0 bytes in flight after each ${PICTURES}, degraded 1, then 0 and hits again`,
+        `${how} under a worker: ${rounds * PICTURES} of ${rounds * PICTURES} pictures fetched and used meanwhile (${each.toFixed(0)} ms each), 0 bytes in flight after each ${PICTURES}, of ${BURST} more at once at most ${most.inflight} bytes in work and ${most.queued} queued, degraded 1, then 0 and hits again`,
       );
     },
   );
@@ -216,4 +252,42 @@ describe.skipIf(NO_SERVERS)(`pictures, when what they need fails${NO_SERVERS}`, 
       );
     },
   );
+
+  it('under overload pictures are shed, never tweets: those beyond that may wait are skipped at once', async () => {
+    // 32 pictures are fetched at once and are held back; four more wait.
+    const [PLACES, WAITING, MORE] = [32, 4, 20];
+    const jpeg = await plain(RED, 320, 240).jpeg().toBuffer();
+    const held: (() => void)[] = [];
+    let holds = true;
+    const slow: Behave = (_, socket) => {
+      const send = () => socket.write(answer('200 OK', {}, jpeg));
+      if (holds) held.push(send);
+      else send();
+    };
+    const [stage, holding, good] = await Promise.all([workerStage(), evilServer(slow), pictureServer()]);
+    onTestFinished(() => holding.stop());
+    const worker = await stage.worker({
+      ...PATIENT,
+      MNER_IMAGE_WAITING: String(WAITING),
+      MNER_IMAGE_PER_HOST: '64',
+      MNER_IMAGE_ALLOW: `${holding.host},${good.origin}`,
+    });
+    const looked = (status: string) => metric(worker, 'mner_images_total', `status="${status}"`);
+    await stage.send(0, pictured('known', at(`${good.origin}/0.jpg`)));
+    expect(await imagesOf(stage, ['known'])).toMatchObject([{ status: 'used', cache: 'miss' }]);
+    const ids = Array.from({ length: PLACES + WAITING + MORE }, (_, number) => `held-${number}`);
+    await stage.send(0, ...ids.map((id, number) => pictured(id, at(`${holding.host}/${number}.jpg`))));
+    await holding.asked(PLACES);
+    await eventually(async () => (await looked('skipped')) === MORE);
+    // What is known is not shed.
+    await stage.send(0, pictured('known-too', at(`${good.origin}/0.jpg`)));
+    await eventually(async () => (await looked('used')) === 2);
+    expect(held).toHaveLength(PLACES);
+    holds = false;
+    for (const send of held) send();
+    const images = await imagesOf(stage, [...ids, 'known-too']);
+    expect(counted(images.map(({ status }) => status))).toEqual({ used: PLACES + WAITING + 1, skipped: MORE });
+    expectInOrder(stage, ['known', ...ids, 'known-too']);
+    expect(await worker.stop()).toBe(0);
+  });
 });

@@ -56,7 +56,11 @@ export function stage(nodes: 1 | 3, properties: Record<string, string> = {}): St
       const ledger = await createLedger({ broker, brokers: direct, replicas: nodes, ...options });
       ledgers.push(ledger);
       const own: { log(): string }[] = [];
-      onTestFailed(() => console.log(own.map((one) => one.log()).join('\n')));
+      onTestFailed(() => {
+        console.log(own.map((one) => one.log()).join('\n'));
+        for (const node of there().kafka.nodes)
+          console.log(`--- broker ${node.id}\n${node.tail().slice(-30).join('\n')}`);
+      });
       const { group, input, output, dead } = ledger;
       return {
         ledger,
