@@ -45,6 +45,13 @@ interface Entry<Item, Result> {
   readonly reject: (error: MnerError) => void;
 }
 
+/** A batch that was handed out. */
+interface Sent<Item, Result> {
+  readonly entries: readonly Entry<Item, Result>[];
+  /** When the host came to it; null while another batch is before it. */
+  began: number | null;
+}
+
 /** Length-bucketed batches under a budget of pieces and a deadline per item: the driver around {@link createBatchQueue}. */
 export function createBatcher<Item, Result>({
   run,
@@ -60,6 +67,29 @@ export function createBatcher<Item, Result>({
   let running = 0;
   let timer: Timer | null = null;
   let stopping: Deferred | null = null;
+  /** Batches that the host was asked to run, in that order, as often as it was asked: it works at the first. */
+  const asked: Sent<Item, Result>[] = [];
+
+  /** For the batch that the host works at by now, if it has only come to it: until then its rows waited. */
+  const begin = () => {
+    const [first] = asked;
+    if (!first || first.began !== null) return;
+    first.began = clock.now();
+    for (const { arrived } of first.entries) {
+      emit({ type: 'stage', stage: 'queue', seconds: (first.began - arrived) / 1000 });
+    }
+  };
+
+  const call = async (sent: Sent<Item, Result>, items: readonly Item[]) => {
+    asked.push(sent);
+    begin();
+    try {
+      return await run(items);
+    } finally {
+      asked.shift();
+      begin();
+    }
+  };
 
   /** Hands out every batch that may go now, and wakes up when the next one falls due. */
   const pump = () => {
@@ -82,17 +112,16 @@ export function createBatcher<Item, Result>({
 
   const dispatch = async (batch: Batch<Entry<Item, Result>>) => {
     running++;
-    const from = clock.now();
-    for (const { arrived } of batch.items) emit({ type: 'stage', stage: 'queue', seconds: (from - arrived) / 1000 });
+    const sent: Sent<Item, Result> = { entries: batch.items, began: null };
     emit({ type: 'queued', tweets: queue.size });
     const padded = batch.items.length * batch.longest;
     emit({ type: 'batch', tweets: batch.items.length, tokens: batch.pieces, padding: 1 - batch.pieces / padded });
     const results = await runBisected(
       batch.items.map(({ item }) => item),
-      run,
+      (items) => call(sent, items),
       emit,
     );
-    emit({ type: 'stage', stage: 'inference', seconds: (clock.now() - from) / 1000 });
+    emit({ type: 'stage', stage: 'inference', seconds: (clock.now() - (sent.began as number)) / 1000 });
     running--;
     // The next batch goes out before anybody works on these results.
     pump();

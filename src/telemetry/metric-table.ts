@@ -149,7 +149,7 @@ export const METRICS = {
   bundleInference: {
     name: 'mner_bundle_inference_seconds',
     type: 'histogram',
-    help: 'Time of one inference call by bundle, with the wait at the process.',
+    help: 'Time of one batch by bundle, from when its process comes to it.',
     labels: { bundle: BUNDLES },
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   },

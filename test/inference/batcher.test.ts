@@ -84,6 +84,37 @@ describe('the batcher', () => {
     expect(batcher.queued).toBe(15);
   });
 
+  it('a wait behind the batch that runs was told as inference: a tweet waits until its own batch begins', async () => {
+    const { batcher, clock, events, runs, settle } = setUp();
+    const results = Array.from({ length: 20 }, (_, i) => batcher.submit(`t${i}`, 10));
+    clock.advance(30);
+    runs[0]!.finish();
+    await settle();
+    clock.advance(40);
+    runs[1]!.finish();
+    await Promise.all(results);
+    const told = (stage: string) =>
+      events.flatMap((event) => (event.type === 'stage' && event.stage === stage ? [event.seconds] : []));
+    expect(told('queue')).toEqual([...Array(10).fill(0), ...Array(10).fill(0.03)]);
+    expect(told('inference')).toEqual([0.03, 0.04]);
+  });
+
+  it('a batch behind one that fails begins when the host comes to it, and once', async () => {
+    const { batcher, clock, events, runs, settle } = setUp();
+    const results = Promise.allSettled([batcher.submit('throws', 100), batcher.submit('b', 100)]);
+    // The first run of the one that fails, the other, and then the failed one again.
+    for (let i = 0; i < 3; i++) {
+      clock.advance(10);
+      runs[i]!.finish();
+      await settle();
+    }
+    expect((await results).map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    const told = (stage: string) =>
+      events.flatMap((event) => (event.type === 'stage' && event.stage === stage ? [event.seconds] : []));
+    expect(told('queue')).toEqual([0, 0.01]);
+    expect(told('inference')).toEqual([0.01, 0.03]);
+  });
+
   it('rejects a row of NaN and gives its neighbours their results', async () => {
     const { batcher, clock, runs } = setUp();
     const results = Promise.allSettled(['a', 'nan', 'b'].map((item) => batcher.submit(item, 10)));
