@@ -1,7 +1,7 @@
 import { systemClock } from '../../clock.js';
 import type { OutputRecord } from '../../stream/port.js';
 import type { Side } from './alternate.js';
-import { openChannel, PARTITIONS } from './channel.js';
+import { type Channel, openChannel, PARTITIONS } from './channel.js';
 import type { Lab } from './lab.js';
 import { type Program, type ProgramName, startProgram } from './program.js';
 
@@ -50,16 +50,6 @@ export async function startBurstSide(lab: Lab, options: BurstOptions): Promise<B
     throw error;
   }
 
-  const send = async (values: readonly Buffer[], pass: number) => {
-    for (let start = 0; start < values.length; start += PARTITIONS * CHUNK) {
-      const parts: OutputRecord[][] = Array.from({ length: PARTITIONS }, () => []);
-      for (let i = start; i < Math.min(values.length, start + PARTITIONS * CHUNK); i++) {
-        parts[i % PARTITIONS]?.push({ key: Buffer.from(`${pass}-${i}`), value: values[i] as Buffer, headers: [] });
-      }
-      await Promise.all(parts.map((part, partition) => channel.send(partition, part)));
-    }
-  };
-
   let expected = 0;
   return {
     name: options.name,
@@ -67,10 +57,21 @@ export async function startBurstSide(lab: Lab, options: BurstOptions): Promise<B
     async run(passes) {
       expected += options.values.length * passes;
       const startedAt = systemClock.now();
-      for (let pass = 0; pass < passes; pass++) await send(options.values, pass);
+      for (let pass = 0; pass < passes; pass++) await sendSet(channel, options.values, pass);
       await Promise.race([channel.reach(expected), ...programs.map(({ failed }) => failed)]);
       return (systemClock.now() - startedAt) / 1000;
     },
     stop,
   };
+}
+
+/** Writes the whole set as fast as the broker takes it, over all partitions; keys are made of the pass and the place in the set. */
+export async function sendSet(channel: Channel, values: readonly Buffer[], pass: number): Promise<void> {
+  for (let start = 0; start < values.length; start += PARTITIONS * CHUNK) {
+    const parts: OutputRecord[][] = Array.from({ length: PARTITIONS }, () => []);
+    for (let i = start; i < Math.min(values.length, start + PARTITIONS * CHUNK); i++) {
+      parts[i % PARTITIONS]?.push({ key: Buffer.from(`${pass}-${i}`), value: values[i] as Buffer, headers: [] });
+    }
+    await Promise.all(parts.map((part, partition) => channel.send(partition, part)));
+  }
 }
