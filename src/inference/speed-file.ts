@@ -11,12 +11,26 @@ export interface Tuning {
   readonly threads: number;
 }
 
+/** What is written down. */
+export interface Remembered extends Tuning {
+  /** The execution provider that it was found on: the first of the order may have been away, or may be now. */
+  readonly provider: string;
+}
+
 /** Bundles and machines that are remembered; the oldest go first. */
 const MOST = 64;
 
 const fileSchema = z.object({
-  schema: z.literal('mner-calibration/1'),
-  found: z.record(z.string(), z.object({ tokens: z.int().positive(), threads: z.int().nonnegative(), at: z.string() })),
+  schema: z.literal('mner-calibration/2'),
+  found: z.record(
+    z.string(),
+    z.object({
+      tokens: z.int().positive(),
+      threads: z.int().nonnegative(),
+      provider: z.string(),
+      at: z.string(),
+    }),
+  ),
 });
 
 /** `calibration.json` in the user's cache folder; null where there is no such folder. */
@@ -34,9 +48,9 @@ export function speedFilePath(env: Readonly<Record<string, string | undefined>> 
 }
 
 /** What was remembered under this key; null when nothing was, or when the file is missing, unreadable or not ours. */
-export async function recallTuning(path: string | null, key: string): Promise<Tuning | null> {
+export async function recallTuning(path: string | null, key: string): Promise<Remembered | null> {
   const found = await readAll(path);
-  return Object.hasOwn(found, key) ? (found[key] as Tuning) : null;
+  return Object.hasOwn(found, key) ? (found[key] as Remembered) : null;
 }
 
 /**
@@ -45,7 +59,12 @@ export async function recallTuning(path: string | null, key: string): Promise<Tu
  *
  * @returns false when the folder cannot be written
  */
-export async function rememberTuning(path: string | null, key: string, tuning: Tuning, at: number): Promise<boolean> {
+export async function rememberTuning(
+  path: string | null,
+  key: string,
+  tuning: Remembered,
+  at: number,
+): Promise<boolean> {
   if (path === null) return false;
   const { [key]: _, ...others } = await readAll(path);
   const kept = Object.entries(others).sort(([, a], [, b]) => (a.at < b.at ? -1 : 1));
@@ -53,7 +72,7 @@ export async function rememberTuning(path: string | null, key: string, tuning: T
   const half = `${path}.${process.pid}`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(half, `${JSON.stringify({ schema: 'mner-calibration/1', found }, null, 1)}\n`);
+    await writeFile(half, `${JSON.stringify({ schema: 'mner-calibration/2', found }, null, 1)}\n`);
     await rename(half, path);
     return true;
   } catch {

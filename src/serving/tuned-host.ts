@@ -64,15 +64,16 @@ export async function openHost(models: Models, ground: Ground, wishes: HostWishe
   const [path, key] = [speedFilePath(), keyOf(models, config)];
   const known = await recallTuning(path, key);
   if (known) {
-    return {
-      host: await open(known.threads),
-      feeding: { tokens: known.tokens, threads: known.threads, from: 'remembered' },
-    };
+    const { tokens, threads } = known;
+    const host = await open(threads);
+    // What a GPU wants is far too much for the CPU that stands in for it, and the other way round too little.
+    if (host.provider === known.provider) return { host, feeding: { tokens, threads, from: 'remembered' } };
+    await host.stop();
   }
   if (!wishes.calibrate)
     return { host: await open(threads), feeding: { tokens: DEFAULT_TOKENS, threads, from: 'default' } };
   const found = await measure(models, ground, open);
-  const kept = await rememberTuning(path, key, found.feeding, clock.wall());
+  const kept = await rememberTuning(path, key, { ...found.feeding, provider: found.host.provider }, clock.wall());
   emit({
     type: 'note',
     level: 'info',
@@ -80,12 +81,6 @@ export async function openHost(models: Models, ground: Ground, wishes: HostWishe
     detail: { tokens_per_second: found.speeds, remembered: kept },
   });
   return { host: found.host, feeding: found.feeding };
-}
-
-/** The token budget of a worker that starts now and measures nothing. */
-export async function knownTokens(models: Models, config: Config): Promise<number> {
-  if (config.batch_tokens !== null) return config.batch_tokens;
-  return (await recallTuning(speedFilePath(), keyOf(models, config)))?.tokens ?? DEFAULT_TOKENS;
 }
 
 /** The trials. The process that is faster stays, and becomes the host. */

@@ -94,6 +94,21 @@ describe('the token budget and the threads', () => {
     expect((await open('cores', { threads: 0 })).feeding).toEqual({ ...feeding, from: 'remembered' });
   });
 
+  it('a budget that was found on a GPU was given to the CPU in its place: it counts where it was found', async () => {
+    await open('gpu');
+    const path = join(folder, 'gpu', 'mner-stream', 'calibration.json');
+    const file = JSON.parse(await readFile(path, 'utf8'));
+    for (const one of Object.values<Record<string, unknown>>(file.found))
+      Object.assign(one, { provider: 'webgpu', tokens: 16_384 });
+    await writeFile(path, JSON.stringify(file));
+    const short = await open('gpu', {}, { calibrate: false });
+    expect(short.feeding).toEqual({ tokens: 1024, threads: 1, from: 'default' });
+    const again = await open('gpu');
+    expect(again.feeding.from).toBe('measured');
+    expect(again.feeding.tokens).toBeLessThan(16_384);
+    expect((await open('gpu')).feeding).toEqual({ ...again.feeding, from: 'remembered' });
+  });
+
   it('are measured at every start where the cache folder cannot be written, which is no fault', async () => {
     await writeFile(join(folder, 'blocked'), '');
     for (let i = 0; i < 2; i++) expect((await open('blocked')).feeding.from).toBe('measured');
