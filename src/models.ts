@@ -77,13 +77,21 @@ export function readsWords({ manifest }: NerBundle, { ocr }: Pick<Config, 'ocr'>
   return ocr === 'on' && manifest.context?.sources.includes('words') === true;
 }
 
+/** By the files that they were made of: a tokenizer is large, and every test and trial of a bundle wants one before it works. */
+const encoders = new WeakMap<NerBundle['content'], Encoder>();
+
 /**
- * What turns words into a bundle's numbers.
+ * What turns words into a bundle's numbers; the same for whoever asks.
  *
- * @param cachedWords words whose numbers are kept @default 50000
  * @throws MnerError `bad_bundle` when its tokenizer or its neighbours cannot be read
  */
-export function encoderOf(bundle: NerBundle, cachedWords?: number): Encoder {
+export function encoderOf(bundle: NerBundle): Encoder {
+  const made = encoders.get(bundle.content) ?? makeEncoder(bundle);
+  encoders.set(bundle.content, made);
+  return made;
+}
+
+function makeEncoder(bundle: NerBundle): Encoder {
   const { inputs, text, context } = bundle.manifest;
   const near = inputs.neighbours ?? inputs.neighbour_weights;
   return createEncoder({
@@ -91,7 +99,6 @@ export function encoderOf(bundle: NerBundle, cachedWords?: number): Encoder {
     settings: text,
     rowPieces: context?.max_pieces,
     neighbours: near ? readNeighbours(readBundleBytes(bundle, NEIGHBOURS_FILE)) : null,
-    ...(cachedWords !== undefined && { cachedWords }),
   });
 }
 

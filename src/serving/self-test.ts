@@ -74,7 +74,7 @@ function differenceOf(tensor: Tensor | undefined, expected: readonly number[]): 
 function feedsFor(bundle: Bundle): (words: readonly string[], context: string, picture: boolean) => Tensors {
   const { manifest } = bundle;
   if (manifest.kind !== 'ner') return () => pixelsFor(manifest.inputs);
-  const encoder = encoderOf({ ...bundle, manifest }, 100);
+  const encoder = encoderOf({ ...bundle, manifest });
   const feeds = createFeeds(manifest, 0);
   return (words, context, picture) => {
     const [text] = encoder.encode(words, context).windows;

@@ -33,8 +33,6 @@ export interface EncoderOptions {
   readonly rowPieces?: number | undefined;
   /** @default the bundle reads none */
   readonly neighbours?: Neighbours | null;
-  /** Words whose numbers are kept. @default 50000 */
-  readonly cachedWords?: number;
 }
 
 export interface Encoder {
@@ -55,19 +53,21 @@ interface KnownWord {
 const NO_CHARS = new Uint8Array(0);
 const NO_FLAGS = new Float32Array(0);
 
+/** Words whose numbers are kept. */
+const CACHED_WORDS = 50_000;
 /** Longer words are rare and each is another one: not worth keeping. */
 const LONGEST_CACHED = 64;
 
 /** @throws MnerError `bad_bundle` when the tokenizer cannot be read */
 export function createEncoder(options: EncoderOptions): Encoder {
-  const { tokenizer, settings, rowPieces = 512, neighbours = null, cachedWords = 50_000 } = options;
+  const { tokenizer, settings, rowPieces = 512, neighbours = null } = options;
   const limits = { perWord: settings.pieces_per_word, perMention: settings.pieces_per_mention };
   const pieces = tokenizer ? createPieces(tokenizer, limits) : WORD_BY_WORD;
   const { alphabet = '' } = settings;
   const charsPerWord = alphabet === '' ? 0 : (settings.chars_per_word ?? 0);
   const characters = charsPerWord === 0 ? () => NO_CHARS : createCharacters(alphabet, charsPerWord);
   const perWord = neighbours ? NEIGHBOURS : 0;
-  const known = new LRUCache<string, KnownWord>({ max: cachedWords });
+  const known = new LRUCache<string, KnownWord>({ max: CACHED_WORDS });
   /** Pieces of a window besides `[CLS]` and `[SEP]`. */
   const room = settings.max_pieces - 2;
 
