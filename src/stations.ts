@@ -14,8 +14,9 @@ import { createInUse } from './serving/in-use.js';
 import { createReloader, type Reloaded } from './serving/reload.js';
 import { createRoster, type Role, type Roster } from './serving/roster.js';
 import { type Ground, type ServedModel, serveModel } from './serving/served-model.js';
+import { createSickPictures } from './serving/sick-pictures.js';
 import type { Sight } from './serving/sight.js';
-import type { Feeding } from './serving/tuned-host.js';
+import type { Feeding, HostWishes } from './serving/tuned-host.js';
 import type { Process } from './stream/outcome.js';
 import type { Broker } from './stream/port.js';
 import type { Emit } from './telemetry/events.js';
@@ -81,8 +82,14 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   const busy = (loadavg()[0] as number) > availableParallelism();
   const calibrate = adapters.calibrate === true && tried === null && !busy;
   const ground = { config, cache, origin, repeats, clock, emit, allowFiles, anyWords };
-  const serving: Promise<ServedModel>[] = [serveModel(wanted, ground, { host: adapters.host, calibrate })];
-  if (tried) serving.push(serveModel(tried, ground));
+  const voiceOf = createSickPictures(emit);
+  const serve: Serve = async (models, wishes) => {
+    const voice = voiceOf();
+    const served = await serveModel(models, { ...ground, emit: voice.emit }, wishes);
+    return { ...served, stop: () => served.stop().finally(voice.end) };
+  };
+  const serving = [serve(wanted, { host: adapters.host, calibrate })];
+  if (tried) serving.push(serve(tried));
   const opening = await Promise.allSettled([cache.connect(), ...serving]);
   const failed = opening.find((one) => one.status === 'rejected');
   const opened = (await Promise.allSettled(serving)).flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -95,15 +102,25 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   const roster = createRoster(stable, canary, config.canary_share);
   tellInUse = createInUse(roster, config.providers, emit);
   tellInUse();
-  return stationsOf(ground, roster, tellInUse, adapters.explain);
+  return stationsOf(ground, roster, { serve, tookOver: tellInUse, explain: adapters.explain });
 }
 
-function stationsOf(ground: Ground, roster: Roster<ServedModel>, tookOver: () => void, explain?: boolean): Stations {
+type Serve = (models: Models, wishes?: HostWishes) => Promise<ServedModel>;
+
+interface StationsParts {
+  readonly serve: Serve;
+  /** Another model works from now on. */
+  readonly tookOver: () => void;
+  readonly explain: boolean | undefined;
+}
+
+function stationsOf(ground: Ground, roster: Roster<ServedModel>, parts: StationsParts): Stations {
+  const { serve, tookOver, explain } = parts;
   const { config, cache, origin, clock, emit } = ground;
   const load = async (role: Role) => {
     const stable = await loadModels(config);
     const models = role === 'stable' ? stable : ((await loadCanary(config, stable)) as Models);
-    return { identity: identityOfModels(models), open: () => serveModel(models, ground) };
+    return { identity: identityOfModels(models), open: () => serve(models) };
   };
   const reloader = createReloader({ roster, load, tookOver, emit });
   return {

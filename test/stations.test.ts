@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '#mner/config/load.js';
 import { memoryCache } from '#mner/image/cache/memory.js';
@@ -7,7 +6,7 @@ import { isCanary } from '#mner/serving/roster.js';
 import { openStations, type Stations } from '#mner/stations.js';
 import type { Event } from '#mner/telemetry/events.js';
 import { createTelemetry } from '#mner/telemetry/telemetry.js';
-import { childrenOf } from './cli/processes.js';
+import { childrenOf, commandOf, gone } from './cli/processes.js';
 import { type BundleFolder, bundleFolder } from './serving/bundles.js';
 import { record } from './stream/records.js';
 import { seen } from './support/seen.js';
@@ -175,6 +174,28 @@ describe('bundles that change while the stations work', () => {
     for (const result of await Promise.all(results)) expect(result).toHaveProperty('ok');
   });
 
+  it('what was replaced, and what was refused, leaves no process behind, be it a canary', async () => {
+    bundles.release('ham-canary', '0.1.0');
+    await open({ MNER_CANARY_BUNDLE: 'ham-canary', MNER_CANARY_SHARE: '0.4' });
+    const hosts = () => childrenOf(process.pid).filter(isHost);
+    const before = hosts();
+    expect(before).toHaveLength(2);
+    bundles.release('ham-faulty', '0.0.2');
+    bundles.release('ham-canary', '0.1.1');
+    const reading = Promise.all(Array.from({ length: 20 }, (_, i) => read(String(i))));
+    expect(await stations.reload()).toMatchObject({ ok: true });
+    for (const { model } of await reading) expect(['0.0.1', '0.0.2', '0.1.0', '0.1.1']).toContain(model.version);
+    await gone(before);
+    const working = hosts();
+    expect(working).toHaveLength(2);
+    // The stable bundle is good and already open when the canary is refused.
+    bundles.release('ham-faulty', '0.0.3');
+    bundles.release('ham-canary', '0.1.2');
+    bundles.retrain('ham-canary');
+    expect(await stations.reload()).toMatchObject({ ok: false, error: { code: 'bad_bundle' } });
+    expect(hosts()).toEqual(working);
+  });
+
   it('a process that dies after the files on the disk were replaced comes back as it was', async () => {
     await open();
     const before = await read('1');
@@ -193,5 +214,5 @@ describe('bundles that change while the stations work', () => {
 });
 
 function isHost(pid: number): boolean {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('host-child');
+  return commandOf(pid).includes('host-child');
 }
