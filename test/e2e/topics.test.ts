@@ -32,6 +32,22 @@ describe.skipIf(NO_SERVERS)(`topics that are not as a worker needs them${NO_SERV
     seen(task, 'deleted while it runs: exit code 4, committed stays at 1 of 2');
   });
 
+  it.for(['at_least_once', 'exactly_once'])(
+    'fault 17: the input topic goes away while it runs (%s): exit code 4, where it once waited for ever',
+    async (delivery, { task }) => {
+      const stage = await workerStage();
+      const worker = await stage.worker({ MNER_DELIVERY: delivery, MNER_START_FROM: 'earliest' });
+      await stage.send(0, tweet('before'));
+      await stage.out('before');
+      await eventually(async () => (await stage.committed())[0] === 1);
+      await stage.admin.deleteTopics({ topics: [stage.topics.input] });
+      expect(await worker.ended).toBe(4);
+      expect(worker.log()).toMatch(/^mner: The input topic in-\S+ does not exist.* Create what is missing: /m);
+      expect(worker.log()).not.toMatch(/^ {4}at /m);
+      seen(task, `the input deleted while it runs, ${delivery}: exit code 4, one sentence that names it`);
+    },
+  );
+
   it('fault 18: an output that its topic does not take: a dead letter, and the lane goes on', async ({ task }) => {
     const stage = await workerStage();
     await configure(stage, stage.topics.output, 'max.message.bytes', '3000');

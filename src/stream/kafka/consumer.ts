@@ -9,7 +9,7 @@ import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
 import { isWireError, wireError } from './errors.js';
 import { createMember } from './group-member.js';
-import { each, knownOf, requireTopics, topicsOf } from './partitions.js';
+import { each, goneTopic, knownOf, requireTopics, topicsOf } from './partitions.js';
 import { createPositions } from './positions.js';
 import { fromMessage } from './records.js';
 import { createRefusals } from './refusals.js';
@@ -136,6 +136,8 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       joining = deferred();
       before.resolve();
       stumbled(`The Kafka consumer starts again: ${payload.error.message}.`);
+      // For ever, where a topic is gone.
+      void goneTopic(admin, topics, payload.error).then((error) => error && failed(handlers, error));
     });
     member.on(COMMIT_OFFSETS, ({ payload }) => {
       for (const { topic, partitions } of payload.topics)
@@ -180,8 +182,12 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     if (error.class === 'retryable') {
       stumbled(`${error.message} It is brought back.`);
       void revive(member, handlers);
-    } else if (generation === 0) first?.reject(error);
-    else handlers.failed(error);
+    } else failed(handlers, error);
+  };
+
+  const failed = (handlers: ConsumerHandlers, error: MnerError): void => {
+    if (generation === 0) first?.reject(error);
+    else if (!ending.signal.aborted) handlers.failed(error);
   };
 
   const revive = async (member: KafkaConsumer, handlers: ConsumerHandlers): Promise<void> => {
