@@ -143,6 +143,39 @@ it.each(['at_least_once', 'exactly_once'] as const)(
   },
 );
 
+it('sheds pictures before tweets by default: more pictures are in process at once than may wait', async () => {
+  // As many as two lanes have in process at once.
+  const TWEETS = 1024;
+  const looks: Record<string, number> = {};
+  let news = () => {};
+  const emit = (event: Event) => {
+    if (event.type !== 'image') return;
+    looks[event.status] = (looks[event.status] ?? 0) + 1;
+    news();
+  };
+  const settings = { ...config, image_budget_ms: 120_000 };
+  const { broker, origin, starting } = await start({ settings, emit });
+  const until = (met: () => boolean) =>
+    new Promise<void>((resolve) => {
+      news = () => met() && resolve();
+      news();
+    });
+  await starting;
+  for (let id = 0; id < TWEETS; id += 1) {
+    const url = `http://origin/${id}.jpg`;
+    origin.put(url, 'silent');
+    const tweet = { id: `${id}`, text: 'Kobe Bryant', media: [{ type: 'photo', url }] };
+    broker.append(config.input_topic, { partition: id % 2, value: Buffer.from(JSON.stringify(tweet)) });
+  }
+  // 32 are fetched at once.
+  const held = 32 + settings.image_waiting;
+  await until(() => looks.skipped === TWEETS - held);
+  expect(looks).toEqual({ skipped: TWEETS - held });
+  await origin.stop();
+  await until(() => looks.unreachable === held);
+  expect(looks).toEqual({ skipped: TWEETS - held, unreachable: held });
+});
+
 it('shows what runs, secrets hidden', async () => {
   const settings = { ...config, redis_url: 'redis://:hunter2@cache:6379' };
   const { starting } = await start({ settings });

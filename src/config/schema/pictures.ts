@@ -103,10 +103,10 @@ export const picturesFields = {
       'What happens to pictures that come faster than they can be fetched and read: `skip` sheds those beyond `image_waiting` at once, and their tweets are read as text (`skipped`); `wait` keeps every tweet waiting until `image_budget_ms` ends, which holds the stream up.',
     value: 'policy',
   }),
-  image_waiting: z.int().min(0).max(1_000_000).default(1024).register(about, {
+  image_waiting: z.int().min(0).max(1_000_000).default(512).register(about, {
     section: 'Pictures',
     description:
-      'Pictures that may wait to be fetched before `image_overload: skip` sheds more. Higher rides out bursts, at the price of tweets that wait longer.',
+      'Pictures that may wait to be fetched before `image_overload: skip` sheds more. Higher rides out bursts, at the price of tweets that wait longer; a worker has 1024 live tweets in process at once, so from about a thousand on nothing is shed.',
     value: 'n',
   }),
 };

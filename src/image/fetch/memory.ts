@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Fetched, Origin } from '../port.js';
 
 /** What an address of the in-memory origin holds: a body, a failure, or `silent`, which never answers. */
@@ -15,6 +16,8 @@ export function memoryOrigin(options: { maxBytes?: number } = {}): MemoryOrigin 
   const pages = new Map<string, MemoryPage>();
   const requests: string[] = [];
   const stopping = new AbortController();
+  // Every silent page listens to it; more than ten at once are no leak.
+  setMaxListeners(0, stopping.signal);
 
   function open(url: string, signal: AbortSignal): Promise<Fetched> | Fetched {
     if (stopping.signal.aborted) return { status: 'unreachable', detail: 'the origin is stopped' };
