@@ -71,7 +71,7 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
       const here = url;
       const answer = await hosts.visit(hostKey(here), { signal, endsAt }, () => visit(here, signal));
       if (!(answer instanceof URL)) return told(answer);
-      redirects.push(`${answer.origin}${answer.pathname}`);
+      redirects.push(shown(answer));
       from = url;
       url = answer;
     }
@@ -164,9 +164,17 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
   };
 }
 
-/** Two ports of a private host may be two services, so the port counts. */
+/** A URL for people: without its query, and where it names no host, as `data:` and `file:`, without what it holds. */
+function shown(url: URL): string {
+  return url.origin === 'null' ? `${url.protocol}…` : `${url.origin}${url.pathname}`;
+}
+
+/**
+ * Two ports of a private host may be two services, so the port counts. So does the scheme: what fails as `http:` on port 443
+ * says nothing about `https:` there, and would let a stranger's spelling have a good host left alone.
+ */
 function hostKey(url: URL): string {
-  return `${bare(url.hostname).replace(/\.$/, '')}:${portOf(url)}`;
+  return `${url.protocol}//${bare(url.hostname).replace(/\.$/, '')}:${portOf(url)}`;
 }
 
 /**

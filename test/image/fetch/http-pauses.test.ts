@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { manualClock } from '#mner/clock.js';
 import { addressPolicy } from '#mner/image/fetch/address.js';
@@ -84,6 +86,27 @@ describe('a host that fails again and again', () => {
     const { fetch, requests } = await world((_, socket) => void socket.destroy(), { hosts });
     for (let time = 0; time < 5; time += 1) expect(await fetch()).toMatchObject({ status: 'unreachable' });
     expect(requests()).toBe(3);
+  });
+
+  it('by a scheme that its port does not speak is not left alone by the other', async () => {
+    let handshakes = 0;
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', (chunk) => {
+        if (chunk.toString('latin1').startsWith('GET ')) return socket.end(answer('200 OK', { connection: 'close' }));
+        handshakes += 1;
+        return socket.destroy();
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const origin = httpOrigin({ hosts, policy: addressPolicy({ allow: [host] }) });
+    closing.push({ stop: async () => void server.close() }, origin);
+    for (let time = 0; time < 5; time += 1)
+      expect(await origin.fetch(`https://${host}/${time}`, signal)).toMatchObject({ status: 'unreachable' });
+    expect(handshakes).toBe(3);
+    expect(await origin.fetch(`http://${host}/`, signal)).toMatchObject({ status: 'ok' });
   });
 
   it.each(['404 Not Found', '403 Forbidden', '204 No Content', '302 Found'])(

@@ -185,6 +185,16 @@ describe('the http origin', () => {
     await server.asked(4 + 4 + 4);
   });
 
+  it.each([
+    ['data:image/png;base64,AAAA', 'data:…'],
+    ['file:///etc/passwd', 'file:…'],
+    ['http://user:secret@127.0.0.1/a?token=1', 'http://127.0.0.1/a'],
+  ])('shows a redirect to %s as %s', async (location, shown) => {
+    const server = await serve((_, socket) => void socket.write(answer('302 Found', { location })));
+    const result = await open({ allow: [server.host] }).fetch(`http://${server.host}/`, signal);
+    expect(result).toMatchObject({ status: 'refused', redirects: [shown] });
+  });
+
   describe('with a host that', () => {
     /** Starts a fetch, waits until the host has been asked, and moves the clock past the deadline. */
     const late = async (behave: Behave) => {
