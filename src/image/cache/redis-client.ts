@@ -39,6 +39,8 @@ export interface RedisClient {
   connect(): Promise<void>;
   /** The node that holds a key. Only keys of one node may share a pipeline. */
   nodeOf(key: string): string;
+  /** A key that lies on a node; null where it holds none, as a replica or one that was replaced. */
+  keyOn(node: string): string | null;
   /** Whether a command would be sent at once. */
   ready(node: string): boolean;
   /** Values of keys of one node, in one round trip. */
@@ -53,6 +55,8 @@ export interface RedisClient {
 type Settings = Omit<RedisOptions, 'replyMapping'>;
 
 const ONLY = 'redis';
+/** Keys that lie here and there in a Cluster, of a thousand nodes at most. */
+const NAMES = Array.from({ length: 16_384 }, (_, number) => `${number}`);
 
 /** Nothing is ever queued for a server that is away: what cannot be sent at once fails at once. */
 export function redisClient(options: RedisClientOptions, events: RedisEvents): RedisClient {
@@ -100,6 +104,7 @@ export function redisClient(options: RedisClientOptions, events: RedisEvents): R
         if (redis.status !== 'ready') await redis.connect();
       },
       nodeOf: () => ONLY,
+      keyOn: () => '',
       ready: () => redis.status === 'ready',
       values: (keys) => redis.mgetBuffer([...keys]),
       pipeline: () => redis.pipeline(),
@@ -131,6 +136,7 @@ export function redisClient(options: RedisClientOptions, events: RedisEvents): R
     cluster.on('ready', () => void warm());
     cluster.on('error', events.onError);
     cluster.on('node error', events.onError);
+    const nodeOf = (key: string) => cluster.slots[slotOf(key)]?.[0] ?? '';
     return {
       connect: async () => {
         if (cluster.status !== 'ready') {
@@ -141,7 +147,9 @@ export function redisClient(options: RedisClientOptions, events: RedisEvents): R
         // A node that hangs must not hold up the others.
         await Promise.race([warm(), delay(options.clock, connectTimeout)]);
       },
-      nodeOf: (key) => cluster.slots[slotOf(key)]?.[0] ?? '',
+      nodeOf,
+      // Each node holds many slots, so that one of the first names lies there.
+      keyOn: (node) => NAMES.find((name) => nodeOf(name) === node) ?? null,
       ready(name) {
         if (cluster.status !== 'ready') return false;
         const status = nodeNamed(name)?.status;

@@ -59,7 +59,10 @@ export function redisCache(options: RedisCacheOptions): Cache {
       },
       onClose(node) {
         timeouts.delete(node);
-        if (started && !stopped) health.failed('read', node, '', new Error(lastError || 'the connection closed'));
+        if (!started || stopped) return;
+        const key = client.keyOn(node);
+        // One without slots has nothing that would be missed.
+        if (key !== null) health.failed('read', node, key, new Error(lastError || 'the connection closed'));
       },
       onError: (error) => {
         lastError = reasonOf(error);

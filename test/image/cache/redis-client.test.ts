@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { manualClock } from '#mner/clock.js';
 import { redisCache } from '#mner/image/cache/redis.js';
 import { slotOf } from '#mner/image/cache/slot.js';
 import type { LocalRedis } from '#mner/local/redis.js';
@@ -73,9 +74,29 @@ describe.skipIf(!here)('Redis in other shapes (skipped without MNER_TEST_REDIS_U
       cluster.nodes[2]?.signal('SIGCONT');
       await up;
       expect(await found()).toBe(30);
+    });
+
+    it('a node that is dead is missed also while nobody asks for its keys: the others do not answer for it', async () => {
+      const clock = manualClock();
+      const { cache, degraded, states } = open({ url: cluster.url, mode: 'cluster', clock });
+      await cache.connect();
+      const keys = Array.from({ length: 30 }, key);
+      await Promise.all(keys.map((one) => cache.set(one, Buffer.from(one), 60)));
+      const found = async () => (await cache.getMany(keys)).filter((value) => value !== null).length;
+      // The third holds the last slots, the first those of the key that a probe would send for no key in particular.
+      const firstKey = keys.find((one) => slotOf(one) < 5_000) ?? '';
+      expect(await found()).toBe(30);
       const dead = degraded(true);
       cluster.nodes[2]?.signal('SIGKILL');
       await dead;
+      // When it is probed.
+      for (const ms of [500, 1_000, 2_000]) {
+        clock.advance(ms);
+        // Behind the probe, on the same connection.
+        expect(await cache.getMany([firstKey])).toEqual([Buffer.from(firstKey)]);
+        for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+      }
+      expect(states()).toEqual([true]);
       const left = await found();
       expect(left).toBeGreaterThan(0);
       expect(left).toBeLessThan(30);
