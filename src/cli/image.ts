@@ -37,11 +37,13 @@ export async function image(source: string, command: Command): Promise<void> {
     const needed = url.startsWith('file:') || (options.save !== undefined && look.status === 'used');
     const fetched = origin.last() ?? (needed ? await stations.images.bytes({ url }) : null);
     const bytes = fetched?.status === 'ok' ? fetched.bytes : null;
-    // In its process, within its limits, as for the look: what a stranger drew is never opened in this one.
-    const decoded = bytes && (await decoder.decode(bytes));
+    // Once more only to draw it, or where the look remembered it and so did not tell its size. In its process, within its
+    // limits, as for the look: what a stranger drew is never opened in this one.
+    const again = look.status === 'used' && (options.save !== undefined || look.size === undefined);
+    const decoded = again && bytes ? await decoder.decode(bytes) : null;
     const seen = describe(source, look, stations, {
       bytes,
-      decoded,
+      size: (look.status === 'used' && look.size) || (decoded?.status === 'ok' ? decoded : null),
       redirects: fetched?.redirects ?? [],
       milliseconds,
       relevance: regions?.relevance ?? null,
@@ -94,10 +96,10 @@ function describe(
   { sight }: Stations,
   found: {
     readonly bytes: Buffer | null;
-    readonly decoded: Decoded | null;
+    readonly size: { readonly width: number; readonly height: number } | null;
   } & Pick<Seen, 'redirects' | 'milliseconds' | 'relevance'>,
 ): Seen {
-  const { bytes, decoded, ...said } = found;
+  const { bytes, size, ...said } = found;
   const features = look.status === 'used' ? look.features : null;
   return {
     picture: source,
@@ -106,8 +108,8 @@ function describe(
     cache: look.cache,
     bytes: bytes?.length ?? null,
     format: bytes && formatOf(bytes),
-    width: decoded?.status === 'ok' ? decoded.width : null,
-    height: decoded?.status === 'ok' ? decoded.height : null,
+    width: size?.width ?? null,
+    height: size?.height ?? null,
     tags: features?.tags.map(({ tag, score }) => ({ tag: sight.tagOf(tag), score })) ?? [],
     objects:
       features?.objects.map(({ class: index, score, box }) => ({ object: sight.objectOf(index), score, box })) ?? [],

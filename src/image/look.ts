@@ -62,7 +62,7 @@ export interface ImagesOptions {
    * @default 'wait'
    */
   readonly overload?: 'wait' | 'skip';
-  /** Pictures that wait for a place before `skip` sheds. @default 1024 */
+  /** Pictures that wait for a place before `skip` sheds. @default 512 */
   readonly maxWaiting?: number;
   /**
    * Milliseconds after which another worker takes over a picture from one that died with it. It is renewed three times
@@ -85,6 +85,8 @@ export interface ImagesOptions {
 /** What came of a picture, and after which time, in milliseconds, another answer is likely, where the origin said so. */
 interface Understood {
   readonly entry: Remembered;
+  /** As in {@link Look}: for people, and not remembered. */
+  readonly size?: { readonly width: number; readonly height: number };
   readonly retryMs?: number | undefined;
   /** Why there are no features: for people, and not remembered. */
   readonly detail?: string | undefined;
@@ -118,7 +120,7 @@ export function createImages(parts: ImagesParts): Images {
   const decoder = createDecoder({ ...options.decoder, ...greySide, size: bundle.size, clock, emit });
   const extractor = createFeatureExtractor({ host, bundle, clock, emit });
   const concurrency = options.concurrency ?? 32;
-  const maxWaiting = options.overload === 'skip' ? (options.maxWaiting ?? 1024) : Number.POSITIVE_INFINITY;
+  const maxWaiting = options.overload === 'skip' ? (options.maxWaiting ?? 512) : Number.POSITIVE_INFINITY;
   const turns = { store, clock, leaseMs: options.leaseMs ?? 3_000 };
   const slots = limiter(concurrency);
   const meaningOf = createMeaning({
@@ -169,9 +171,10 @@ export function createImages(parts: ImagesParts): Images {
       if (failing) emit({ type: 'degraded', reason: 'pictures', on: false });
       failing = false;
       if (features === null) return { entry: { status: 'unreadable' }, detail: 'the model makes nothing of it' };
-      if (reader === null) return { entry: { status: 'used', features } };
-      if (words === null) return { entry: { status: 'used', features }, retryMs: WORDLESS_MS };
-      return { entry: { status: 'used', features: { ...features, words } } };
+      const size = { width: decoded.width, height: decoded.height };
+      if (reader === null) return { entry: { status: 'used', features }, size };
+      if (words === null) return { entry: { status: 'used', features }, size, retryMs: WORDLESS_MS };
+      return { entry: { status: 'used', features: { ...features, words } }, size };
     } catch (error) {
       failed(error);
       return null;
@@ -222,9 +225,10 @@ export function createImages(parts: ImagesParts): Images {
         if (flight.waiters === 0) return giveUp(TIMED_OUT);
         const understood = await understand(wanted);
         if (understood === null) return SKIPPED;
-        const { entry, retryMs, detail } = understood;
+        const { entry, size, retryMs, detail } = understood;
         kept = store.remember(wanted.key, entry, retryMs);
-        return entry.status === 'used' ? { ...entry, cache: 'miss' } : { ...entry, cache: 'miss', detail };
+        if (entry.status !== 'used') return { ...entry, cache: 'miss', detail };
+        return { ...entry, cache: 'miss', ...(size && { size }) };
       } finally {
         release();
       }

@@ -27,7 +27,13 @@ export interface Features {
 
 /** One look at a tweet's picture. */
 export type Look =
-  | { readonly status: 'used'; readonly cache: 'hit' | 'miss'; readonly features: Features }
+  | {
+      readonly status: 'used';
+      readonly cache: 'hit' | 'miss';
+      readonly features: Features;
+      /** Of the picture as it came, upright, in pixels; absent where only its features are remembered. */
+      readonly size?: { readonly width: number; readonly height: number };
+    }
   | {
       readonly status: Exclude<ImageStatus, 'used'>;
       readonly cache: 'hit' | 'miss' | null;

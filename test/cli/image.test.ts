@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -16,6 +16,7 @@ import { mner } from '../support/worker-process.js';
 // Each test starts a whole command, or several.
 vi.setConfig({ testTimeout: 300_000 });
 
+const ROOT = resolve(import.meta.dirname, '../..');
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'mner-image-'));
@@ -174,6 +175,24 @@ it('a picture from the cache is not fetched; --save fetches it anew, and draws w
     0,
     'Nothing is saved: the picture was remembered, and is too_large now (the picture has 17000 x 17000 pixels).\n',
   ]);
+});
+
+it('a picture whose size alone is wanted is decoded once, one that is drawn once more', async () => {
+  // A copy whose decoding processes leave a mark as they start.
+  const copy = mkdtempSync(join(folder, 'copy-'));
+  for (const part of ['dist', 'package.json']) cpSync(join(ROOT, part), join(copy, part), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  const [child, marks] = [join(copy, 'dist/image/decode-child.js'), join(copy, 'marks')];
+  const mark = `import { appendFileSync } from 'node:fs';\nappendFileSync(${JSON.stringify(marks)}, 'x');\n`;
+  writeFileSync(child, mark + readFileSync(child, 'utf8'));
+  const through = ['/bin/sh', '-c', `shift; exec "$0" ${join(copy, 'dist/cli/main.js')} "$@"`];
+  const path = file('once.jpg', await jpeg());
+  const once = await mner(['image', path, '--json'], { env, through });
+  expect(JSON.parse(once.stdout)).toMatchObject({ status: 'used', width: 320, height: 320 });
+  expect(readFileSync(marks, 'utf8')).toBe('x');
+  const saved = await mner(['image', path, '--save', join(copy, 'saved.png')], { env, through });
+  expect(saved.code).toBe(0);
+  expect(readFileSync(marks, 'utf8')).toBe('xxx');
 });
 
 it('says of a picture that cannot be fetched why, and where it was sent on to', async () => {

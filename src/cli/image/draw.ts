@@ -44,7 +44,10 @@ function veil(grid: readonly (readonly number[])[] | null, width: number, height
 function box({ object, score, box: [x0, y0, x1, y1] }: SeenObject, width: number, height: number): string {
   const [x, y] = [x0 * width, y0 * height];
   const label = `${object} ${(100 * score).toFixed(0)} %`;
+  const [long, high] = [label.length * 8 + 10, 20];
+  // Within the picture where there is room, be the object at its right or lower edge.
+  const [left, top] = [Math.max(0, Math.min(x, width - long)), Math.max(0, Math.min(y, height - high))];
   return `<rect x="${x}" y="${y}" width="${(x1 - x0) * width}" height="${(y1 - y0) * height}" fill="none" stroke="#ffd23f" stroke-width="3"/>
-    <rect x="${x}" y="${y}" width="${label.length * 8 + 10}" height="20" fill="#ffd23f"/>
-    <text x="${x + 5}" y="${y + 15}" font-family="sans-serif" font-size="14" fill="#111">${label.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</text>`;
+    <rect x="${left}" y="${top}" width="${long}" height="${high}" fill="#ffd23f"/>
+    <text x="${left + 5}" y="${top + 15}" font-family="sans-serif" font-size="14" fill="#111">${label.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</text>`;
 }

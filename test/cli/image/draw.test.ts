@@ -51,6 +51,14 @@ it('draws a box around each object, and a label whose words are no markup', asyn
   expect(at(0.1, 0.1)).toEqual(WHITE);
 });
 
+it('a label of an object in the last corner is not cut off by the edges', async () => {
+  const object = { object: 'basketball', score: 0.5, box: [0.95, 0.98, 1, 1] } as const;
+  const { at } = await drawn(white(800, 400), [object], null);
+  // 15 characters: 130 x 20 pixels, which the box leaves no room for.
+  expect(at(672 / 800, 382 / 400)).toEqual(YELLOW);
+  expect(at(668 / 800, 382 / 400)).toEqual(WHITE);
+});
+
 it('veils the cells of the grid, row by row, the more the less they count', async () => {
   const { at } = await drawn(
     white(400, 200),
