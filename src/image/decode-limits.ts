@@ -10,6 +10,9 @@ const LOOK_EVERY_MS = 50;
 /** CPU time of one process. Its replacement costs little, and what spins after its worker was killed comes to an end. */
 const CPU_SECONDS = 300;
 
+/** Where memory runs out for all, the kernel ends such a process, and with it one picture, before it thinks of the worker. */
+const FIRST_TO_GO = '{ echo 1000 > /proc/self/oom_score_adj; } 2>/dev/null';
+
 /**
  * How a decoding process is started so that the kernel bounds its memory: `ulimit -d` counts all private writable memory
  * on Linux, and unlike `ulimit -v` not the address space that V8 reserves. libvips then reports a picture that needs more
@@ -27,7 +30,7 @@ export function limited(
   if (!existsSync(SHELL)) return { execArgv: flags };
   const bytes = maxMemoryBytes + threads * reservedForCode();
   const limits = [`-d ${Math.ceil(bytes / 1024)}`, `-S -t ${cpuSeconds}`, '-c 0'];
-  const script = [...limits.map((limit) => `ulimit ${limit} 2>/dev/null`), 'exec "$0" "$@"'].join('; ');
+  const script = [...limits.map((limit) => `ulimit ${limit} 2>/dev/null`), FIRST_TO_GO, 'exec "$0" "$@"'].join('; ');
   return { execPath: SHELL, execArgv: ['-c', script, process.execPath, ...flags] };
 }
 

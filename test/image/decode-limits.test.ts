@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '#mner/clock.js';
 import { limited, watchMemory } from '#mner/image/decode-limits.js';
@@ -15,10 +16,14 @@ afterEach(() => {
 function start(options: ReturnType<typeof limited>) {
   const child = fork(FAULTS, ['{"size":8}'], { ...options, stdio: ['ignore', 'ignore', 'ignore', 'ipc', 'pipe'] });
   children.push(child);
-  const channel = openChildChannel(child, { heard: () => {}, broken: () => {} });
+  let hear = () => {};
+  const ready = new Promise<void>((resolve) => {
+    hear = resolve;
+  });
+  const channel = openChildChannel(child, { heard: hear, broken: () => {} });
   /** What the program of faults reads after a PNG's first eight bytes. */
   const ask = (what: string) => channel?.send(Buffer.from(`01234567${what}`));
-  return { child, ask };
+  return { child, ask, ready };
 }
 
 describe.runIf(process.platform === 'linux')('limits of the kernel', () => {
@@ -37,6 +42,12 @@ describe.runIf(process.platform === 'linux')('limits of the kernel', () => {
     const exit = once(child, 'exit');
     ask('spin');
     expect(await exit).toEqual([null, 'SIGXCPU']);
+  });
+
+  it('where memory runs out for all, it is the first that the kernel ends', async () => {
+    const { child, ready } = start(limited(400 * MB));
+    await ready;
+    expect(readFileSync(`/proc/${child.pid}/oom_score_adj`, 'utf8')).toBe('1000\n');
   });
 
   it('a process that eats memory is seen, where the kernel does not stop it', async () => {
