@@ -61,7 +61,7 @@ export function createReloader<Model extends Replaceable>(parts: ReloaderParts<M
     } catch (thrown) {
       const error = asMnerError(thrown);
       // All or nothing: a canary that fails leaves the stable bundle where it was too.
-      await Promise.all(opened.map(({ model }) => model.stop()));
+      await Promise.all(opened.map(({ model }) => end(model)));
       emit({ type: 'degraded', reason: 'reload', on: true });
       emit({ type: 'reload', result: 'failed' });
       const message = `The new bundle was not taken; the old one goes on. ${error.message}`;
@@ -78,11 +78,22 @@ export function createReloader<Model extends Replaceable>(parts: ReloaderParts<M
     return { ok: true, bundles };
   };
 
+  /** Nobody waits for its end who could do anything about it: where it does not succeed, it is said. */
+  const end = async (model: Model) => {
+    try {
+      await model.stop();
+    } catch (thrown) {
+      const { code, message } = asMnerError(thrown);
+      const what = 'A model that is not used any more could not be stopped.';
+      emit({ type: 'note', level: 'error', message: what, detail: { code, message } });
+    }
+  };
+
   /** The tweets that began with a model end with it; then it goes. */
   const retire = (old: Model | null, idle: Promise<unknown>) => {
     if (!old) return;
     retiring.add(old);
-    void idle.then(() => old.stop()).finally(() => retiring.delete(old));
+    void idle.then(() => end(old)).then(() => retiring.delete(old));
   };
 
   return {
@@ -99,7 +110,7 @@ export function createReloader<Model extends Replaceable>(parts: ReloaderParts<M
       stopped = true;
       await next;
       await tail;
-      await Promise.all([...retiring].map((model) => model.stop()));
+      await Promise.all([...retiring].map(end));
     },
   };
 }
