@@ -7,6 +7,7 @@ import { bearer } from './bearer.js';
 import type { Compression } from './codecs.js';
 import { Kafka, logLevel } from './kafkajs.js';
 import type { Refusals } from './refusals.js';
+import { refusing } from './refusing.js';
 import { hangingUp } from './silence.js';
 
 export interface KafkaOptions {
@@ -109,7 +110,7 @@ function dialWith(context: KafkaOptions['tls']): (to: Parameters<ISocketFactory>
       : net.connect({ host, port }, onConnect);
     socket.setKeepAlive(true, 60_000);
     socket.setNoDelay(true);
-    return socket;
+    return refusing(socket);
   };
 }
 

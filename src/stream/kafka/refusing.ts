@@ -1,0 +1,21 @@
+import type { Socket } from 'node:net';
+
+/**
+ * Tells kafkajs that a connection failed when the other end closes it before it has said anything, as a proxy or a load balancer
+ * does whose broker is down: it accepts whoever comes, finds nobody behind it, and closes.
+ *
+ * kafkajs takes such an end for that of a connection which has served. It then dials the same address again and again, neither
+ * another one of its list nor with fresh metadata, and lanes whose leader has long moved stand still for the five minutes that
+ * metadata lives. An error in its place sends it on.
+ */
+export function refusing(socket: Socket): Socket {
+  let served = false;
+  socket.once('data', () => {
+    served = true;
+  });
+  // Before kafkajs's own listener, which finds no request left to fail.
+  socket.once('end', () => {
+    if (!served) socket.emit('error', Object.assign(new Error('it was closed at once'), { code: 'ECONNRESET' }));
+  });
+  return socket;
+}
