@@ -104,7 +104,12 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const sum = (counts: readonly number[]) => counts.reduce((all, one) => all + one, 0);
 
   const watch = inbox();
-  const watcher: Consumer = broker.consumer({ topics: [output, dead], group: freshName('watch') });
+  // When all brokers die it joins anew, and the group waits for what it was before.
+  const watcher: Consumer = broker.consumer({
+    topics: [output, dead],
+    group: freshName('watch'),
+    sessionTimeoutMs: 6_000,
+  });
   await watcher.start(watch);
   const outcomes: Outcome[] = [];
   /** The watcher commits nothing, and reads again after a rejoin. */
