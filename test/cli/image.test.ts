@@ -159,7 +159,7 @@ it('a picture from the cache is not fetched; --save fetches it anew, and draws w
     width: 320,
   });
   expect(paths).toEqual([path, path]);
-  expect(await sharp(save).metadata()).toMatchObject({ format: 'webp', width: 320, height: 320 });
+  expect(await sharp(save).metadata()).toMatchObject({ format: 'webp', width: 480, height: 480 });
 
   // What stands there now is something else, which no look has ever accepted.
   body = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');

@@ -5,6 +5,9 @@ import type { SeenObject } from './seen.js';
 /** Longest side of the drawing in pixels, and both of the square that it is drawn from: enough to look at. */
 export const DRAWN_SIDE = 1024;
 
+/** Longest side of the drawing of a small picture, which its labels would hide. */
+const LEAST_SIDE = 480;
+
 /**
  * The picture with its objects' boxes, and, where the gate weighed its regions, with a veil over the cells that count less.
  *
@@ -17,8 +20,9 @@ export async function drawFindings(
   objects: readonly SeenObject[],
   cells: readonly (readonly number[])[] | null,
 ): Promise<Buffer> {
-  const shrink = Math.min(1, DRAWN_SIDE / Math.max(picture.width, picture.height));
-  const drawn = (side: number) => Math.max(1, Math.round(side * shrink));
+  const longest = Math.max(picture.width, picture.height);
+  const scale = Math.min(DRAWN_SIDE, Math.max(LEAST_SIDE, longest)) / longest;
+  const drawn = (side: number) => Math.max(1, Math.round(side * scale));
   const [width, height] = [drawn(picture.width), drawn(picture.height)];
   const shapes = [...veil(cells, width, height), ...objects.map((one) => box(one, width, height))];
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${shapes.join('')}</svg>`;

@@ -28,7 +28,9 @@ const WHITE = [255, 255, 255];
 const YELLOW = [255, 210, 63];
 
 it.each([
-  [200, 100, 200, 100],
+  [800, 400, 800, 400],
+  // Its labels would hide it.
+  [48, 24, 480, 240],
   [3000, 1500, 1024, 512],
   [1, 5000, 1, 1024],
 ])('a picture of %d x %d is drawn as %d x %d', async (width, height, ...sides) => {
