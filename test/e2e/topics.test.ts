@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { headerText } from '#mner/stream/headers.js';
 import { kafkaBroker } from '#mner/stream/kafka/broker.js';
@@ -140,6 +141,29 @@ describe.skipIf(NO_SERVERS)(`topics that are not as a worker needs them${NO_SERV
         task,
         `${delivery}: lane 0 stood at ${waiting} of 3 while lane 1 did 5 more; then all committed, the dead letter there once`,
       );
+    },
+  );
+
+  it.runIf(LONG).for(['at_least_once', 'exactly_once'])(
+    'fault 19: the dead-letter topic goes away after it was written to: what needs none goes on: %s',
+    async (delivery, { task }) => {
+      const stage = await workerStage();
+      const worker = await stage.worker({ MNER_DELIVERY: delivery, MNER_START_FROM: 'earliest' });
+      await stage.send(0, '{', tweet('first'));
+      await stage.out('first');
+      await eventually(async () => Number((await stage.committed())[0]) === 2);
+      await stage.admin.deleteTopics({ topics: [stage.topics.dead] });
+      // For longer than a client keeps to the topics that it has heard of.
+      const began = performance.now();
+      let round = 0;
+      for (; performance.now() - began < 40_000; round += 1) {
+        await stage.send(0, tweet(`${round}`));
+        await Promise.race([stage.out(`${round}`), worker.ended.then((code) => expect(`${code}`).toBe('running'))]);
+        await delay(500);
+      }
+      await eventually(async () => Number((await stage.committed())[0]) === 2 + round);
+      expect(worker.log()).not.toMatch(/^mner: /m);
+      seen(task, `${delivery}: deleted after a dead letter, ${round} tweets out in the 40 s that followed`);
     },
   );
 

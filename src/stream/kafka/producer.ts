@@ -37,27 +37,51 @@ export function requireWritten(answers: readonly RecordMetadata[], { topic, part
  * A producer over kafkajs. It is not idempotent: kafkajs would then send to a broker one request at a time, and a
  * duplicate after a lost acknowledgement is within the promise of at least once.
  *
+ * Each topic has a client of its own. One client asks, every half minute, for all the topics that it has ever written to, and writes
+ * to none of them any more once one is gone or forbidden: without a topic for dead letters there would be no outputs either.
+ *
  * @throws MnerError `broker_unreachable`, `authentication_failed`
  */
 export async function kafkaProducer(cluster: KafkaCluster): Promise<Producer> {
   const compression = compressionType(cluster.compression);
-  const producer: KafkaProducer = cluster.client().producer({
-    ...EVERY_PRODUCER,
-    // Few and short: a lane tries again by itself, and only its own attempts look whether the partition is still ours.
-    retry: { initialRetryTime: 100, maxRetryTime: 1000, factor: 0.2, multiplier: 2, retries: 3 },
-  });
-  try {
-    await producer.connect();
-  } catch (error) {
-    throw wireError(error, `Cannot reach Kafka at ${cluster.brokers}`, 'broker_unreachable');
-  }
+  const open = async (otherwise: 'broker_unreachable' | 'broker_unavailable'): Promise<KafkaProducer> => {
+    const client = cluster.client().producer({
+      ...EVERY_PRODUCER,
+      // Few and short: a lane tries again by itself, and only its own attempts look whether the partition is still ours.
+      retry: { initialRetryTime: 100, maxRetryTime: 1000, factor: 0.2, multiplier: 2, retries: 3 },
+    });
+    try {
+      await client.connect();
+    } catch (error) {
+      client.disconnect().catch(() => {});
+      throw wireError(error, `Cannot reach Kafka at ${cluster.brokers}`, otherwise);
+    }
+    return client;
+  };
+  /** Connected at once, for the first topic. */
+  let spare: KafkaProducer | undefined = await open('broker_unreachable');
+  const clients = new Map<string, Promise<KafkaProducer>>();
+  const clientOf = (topic: string): Promise<KafkaProducer> => {
+    const known = clients.get(topic);
+    if (known) return known;
+    const client = spare ? Promise.resolve(spare) : open('broker_unavailable');
+    spare = undefined;
+    clients.set(topic, client);
+    client.catch(() => clients.delete(topic));
+    return client;
+  };
+  const close = async (): Promise<void> => {
+    const opened = await Promise.allSettled([...clients.values(), ...(spare ? [spare] : [])]);
+    await Promise.allSettled(opened.map((one) => (one.status === 'fulfilled' ? one.value.disconnect() : undefined)));
+  };
   let stopped: Promise<void> | undefined;
   return {
     async send(to, records) {
       if (stopped) throw new MnerError('broker_unavailable', 'The producer has stopped.');
       if (records.length === 0) return;
       try {
-        const answers = await producer.send({
+        const client = await clientOf(to.topic);
+        const answers = await client.send({
           topic: to.topic,
           messages: records.map((record) => toMessage(to.partition, record)),
           acks: -1,
@@ -69,7 +93,7 @@ export async function kafkaProducer(cluster: KafkaCluster): Promise<Producer> {
       }
     },
     stop() {
-      stopped ??= producer.disconnect().catch(() => {});
+      stopped ??= close();
       return stopped;
     },
   };

@@ -1,5 +1,5 @@
 import type { Producer as KafkaProducer, Transaction } from 'kafkajs';
-import { MnerError } from '../../errors.js';
+import { type ErrorCode, MnerError } from '../../errors.js';
 import type { TransactionalProducer, TransactionsOptions } from '../port.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
@@ -16,11 +16,15 @@ import { createRefusals } from './refusals.js';
  */
 const RETRY = { initialRetryTime: 5, maxRetryTime: 500, factor: 0.2, multiplier: 2, retries: 10 };
 
+/** What is wrong with a topic, as kafkajs has it from a question about several. */
+const OF_A_TOPIC: ReadonlySet<ErrorCode> = new Set(['topic_missing', 'not_authorised']);
+
 /**
  * A transactional producer over kafkajs, which has these hazards:
  * - `connect` does not fence: InitProducerId is sent by the first `transaction()`.
  * - A `send` to several brokers repeats records inside a committed transaction; ours go to one partition each.
  * - A `send` to a partition that it does not know writes nothing, and resolves.
+ * - Once a topic that it has written to is gone or forbidden, it says so of all the others as well.
  * - `sendOffsets` does not retry CONCURRENT_TRANSACTIONS, and knows the coordinator's errors by wrong names.
  * - After a failed commit or abort its state stays there for good, and `abort` throws.
  *
@@ -54,6 +58,8 @@ export async function kafkaTransactions(
 
   let transaction: Transaction | undefined;
   let ended: Promise<void> | undefined;
+  /** Topics that have been written to. */
+  const heard = new Set<string>();
 
   /** Runs one step of the open transaction; whatever kafkajs throws gets a code of ours. */
   const step = async (what: string, work: (open: Transaction) => Promise<void>): Promise<void> => {
@@ -78,10 +84,21 @@ export async function kafkaTransactions(
     },
     async send(to, records) {
       if (records.length === 0) return;
-      await step(`Cannot write to ${to.topic}, partition ${to.partition}`, async (open) => {
-        const messages = records.map((record) => toMessage(to.partition, record));
-        requireWritten(await open.send({ topic: to.topic, messages, acks: -1, compression }), to);
-      });
+      const what = `Cannot write to ${to.topic}, partition ${to.partition}`;
+      const others = heard.has(to.topic) && heard.size > 1;
+      heard.add(to.topic);
+      try {
+        await step(what, async (open) => {
+          const messages = records.map((record) => toMessage(to.partition, record));
+          requireWritten(await open.send({ topic: to.topic, messages, acks: -1, compression }), to);
+        });
+      } catch (error) {
+        if (!others || !(error instanceof MnerError) || !OF_A_TOPIC.has(error.code)) throw error;
+        // Which one, the next producer says: the first time that it writes to a topic, it is about that one.
+        throw new MnerError('broker_unavailable', `${error.message} It may be another topic that is written to.`, {
+          cause: error,
+        });
+      }
     },
     sendOffsets(group, offsets) {
       const names = topicsOf(offsets);
