@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { Agent, buildConnector, type Dispatcher, Pool, ProxyAgent, request } from 'undici';
 import { type Clock, delay } from '../../clock.js';
 import { type AddressPolicy, AddressRefused, bare, portOf } from './address.js';
@@ -14,25 +14,34 @@ export interface DiallerOptions {
   readonly policy: AddressPolicy;
   /** Milliseconds after which a dial ends although nobody ended it. */
   readonly timeoutMs: number;
+  /** Bytes of a picture; an answer of more than twice that is cut off, be it all heads and the marks between chunks. */
+  readonly maxBytes: number;
   readonly clock: Clock;
+}
+
+/** More came for one request than a picture can be. */
+export class AnswerTooLong extends Error {
+  readonly code = 'ANSWER_TOO_LONG';
 }
 
 /** Names that mean a place inside, whatever they resolve to. */
 const INSIDE = /^[^.]+\.?$|\.(localhost|local|localdomain|internal|intranet|lan|corp|home|home\.arpa)\.?$/;
+/** Beside a body: its heads, and the marks between chunks of a few bytes in a small one. */
+const HEAD_BYTES = 64 * 1024;
 /** Milliseconds for a name's answers, where a proxy dials and they are only looked at. */
 const JUDGE_MS = 500;
 
 /** Dials by itself. A connection that is kept alive was checked when it was dialled. */
-export function directDialler({ policy, timeoutMs }: DiallerOptions): Dialler {
+export function directDialler(options: DiallerOptions): Dialler {
   const reused = new WeakSet<Error>();
-  const agent = new Agent({ ...limits(timeoutMs), connect: guardedConnector(policy, timeoutMs, reused) });
+  const agent = new Agent({ ...limits(options.timeoutMs), connect: guardedConnector(options, reused) });
 
   /**
    * Whether the host closed a connection that had served before: it had been idle for too long, as the host sees it. (One
    * that closes in the midst of its first headers looks the same, and is asked twice as well.)
    */
   function wentStale(error: unknown): boolean {
-    if (!(error instanceof Error)) return false;
+    if (!(error instanceof Error) || error instanceof AnswerTooLong) return false;
     const { socket } = error as { socket?: { bytesRead?: number } };
     return reused.has(error) || (socket?.bytesRead ?? 0) > 0;
   }
@@ -121,6 +130,20 @@ function limits(timeoutMs: number) {
   };
 }
 
+/**
+ * Ends a connection on which more than so many bytes come for one request. The counter of the body does not see early hints,
+ * extensions of chunks, zeros before their sizes, or a reason that never ends.
+ */
+function boundAnswers(socket: Socket, maxBytes: number): void {
+  let [written, before, last] = [0, 0, 0];
+  socket.on('readable', () => {
+    // Asked anew. One request goes at a time, so all that came until now belongs to those before.
+    if (socket.bytesWritten !== written) [written, before] = [socket.bytesWritten, last];
+    last = socket.bytesRead;
+    if (last - before > maxBytes) socket.destroy(new AnswerTooLong('the answer is longer than a picture may be'));
+  });
+}
+
 function nameRefusal(host: string): string | null {
   return INSIDE.test(host) ? 'the name is one of a private network' : null;
 }
@@ -129,7 +152,10 @@ function nameRefusal(host: string): string | null {
  * Dials only what the policy allows: a literal is checked here, a name's answers in the policy's `lookup`.
  * @param reused gets the errors of connections that had served before
  */
-function guardedConnector(policy: AddressPolicy, timeoutMs: number, reused: WeakSet<Error>): buildConnector.connector {
+function guardedConnector(
+  { policy, timeoutMs, maxBytes }: DiallerOptions,
+  reused: WeakSet<Error>,
+): buildConnector.connector {
   const checked = buildConnector({ timeout: timeoutMs, lookup: policy.lookup });
   const free = buildConnector({ timeout: timeoutMs });
   return (options, callback) => {
@@ -140,6 +166,7 @@ function guardedConnector(policy: AddressPolicy, timeoutMs: number, reused: Weak
     const dial = policy.allowsOrigin(host, port) ? free : checked;
     dial(options, (...result) => {
       const [, socket] = result;
+      if (socket) boundAnswers(socket, 2 * maxBytes + HEAD_BYTES);
       socket?.once('error', (error) => {
         if (socket.bytesRead > 0) reused.add(error);
       });

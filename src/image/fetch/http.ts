@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../../clock.js';
 import type { Emit } from '../../telemetry/events.js';
 import type { Fetched, Origin } from '../port.js';
 import { type AddressPolicy, AddressRefused, addressPolicy, bare, portOf } from './address.js';
-import { directDialler, proxyDialler } from './dial.js';
+import { AnswerTooLong, directDialler, proxyDialler } from './dial.js';
 import { createHosts, type Failure, failure, type HostsOptions, type Visit } from './hosts.js';
 import { retryAfterMs } from './retry-after.js';
 
@@ -55,7 +55,7 @@ export function httpOrigin(options: HttpOriginOptions = {}): Origin {
     'user-agent': options.userAgent ?? 'mner-stream',
   };
   const hosts = createHosts({ ...options.hosts, clock, ...(options.emit && { emit: options.emit }) });
-  const dialling = { policy, timeoutMs: deadlineMs, clock };
+  const dialling = { policy, timeoutMs: deadlineMs, maxBytes, clock };
   const dialler = options.proxy ? proxyDialler(options.proxy, dialling) : directDialler(dialling);
   let stopped = false;
 
@@ -189,6 +189,7 @@ function statusOf(code: number): Failure['status'] {
 
 function explain(error: unknown): Failure {
   if (error instanceof AddressRefused) return failure('refused', error.message);
+  if (error instanceof AnswerTooLong) return failure('too_large', error.message);
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
   if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
     return failure('timed_out', 'the host does not answer');

@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { manualClock } from '#mner/clock.js';
 import { addressPolicy } from '#mner/image/fetch/address.js';
 import { httpOrigin } from '#mner/image/fetch/http.js';
 import { answer, type Behave, evilServer } from '../evil-server.js';
@@ -71,6 +72,42 @@ describe('a connection that was kept alive', () => {
     const origin = await closeLater(httpOrigin({ policy: addressPolicy({ allow: [server.host] }) }));
     expect(await origin.fetch(`http://${server.host}/`, signal)).toMatchObject({ status: 'unreachable' });
     expect(requests).toBe(1);
+  });
+});
+
+describe('an answer that goes on for ever beside its body', () => {
+  it.each([
+    ['the reason', 'HTTP/1.1 200 ', 'O'],
+    ['early hints', '', 'HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n'],
+    ['the extension of a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;', 'a'],
+    ['the size of a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n', '0'],
+  ])('is too_large, its connection is closed, and it is not asked for again: %s', async (_, start, more) => {
+    const block = Buffer.from(more.repeat(10_000));
+    const server = await serve((_path, socket) => {
+      socket.write(start);
+      const goOn = () => socket.writable && socket.write(block, () => goOn());
+      goOn();
+    });
+    // A clock that stands still: no deadline ends it.
+    const origin = await closeLater(
+      httpOrigin({ policy: addressPolicy({ allow: [server.host] }), maxBytes: 1 << 20, clock: manualClock() }),
+    );
+    expect(await origin.fetch(`http://${server.host}/`, signal)).toMatchObject({ status: 'too_large' });
+    await server.quiet();
+    expect(server.connections).toBe(1);
+  });
+
+  it('is told from many answers on one connection', async () => {
+    const body = Buffer.alloc(100_000);
+    const server = await serve((_, socket) => void socket.write(answer('200 OK', {}, body)));
+    const origin = await closeLater(
+      httpOrigin({ policy: addressPolicy({ allow: [server.host] }), maxBytes: body.length }),
+    );
+    for (let time = 0; time < 10; time += 1) {
+      expect(await origin.fetch(`http://${server.host}/${time}`, signal)).toEqual({ status: 'ok', bytes: body });
+      await turn();
+    }
+    expect(server.connections).toBe(1);
   });
 });
 
