@@ -6,8 +6,6 @@ export interface BatchLimits {
   readonly deadlineMs: number;
   /** Most padding that a batch may take in for the sake of more rows, as a share of its pieces. */
   readonly maxPadding: number;
-  /** So many pieces of padding a batch may take in whatever their share: less than another batch costs beside its run. @default 0 */
-  readonly sparePadding?: number;
   /** By so much later than it came an item of a replay counts among the live ones, in ms. @default 0 */
   readonly patienceMs?: number;
 }
@@ -44,9 +42,7 @@ export type Demand = 'idle' | 'busy';
  * is beyond the host, what waits grows, and no bound holds but that the order of turns decides.
  *
  * **What else is in it.** The same length in order of arrival, then the neighbouring lengths for as long as budget and padding allow:
- * first live items, then those of a replay. A few pieces of padding are allowed in any case: without them a handful of items of many lengths
- * that are due at once would go one by one, each behind the others. Not more than a few: where everything overdue shared a batch at any
- * padding, the longest waits doubled at 70 % load (docs/performance.md).
+ * first live items, then those of a replay.
  */
 export interface BatchQueue<T> {
   /** @param length pieces of the item @param now in ms, never less than at the call before @param priority @default 'live' */
@@ -91,20 +87,12 @@ interface Plan<T> {
   full: boolean;
 }
 
-export function createBatchQueue<T>({
-  budget,
-  deadlineMs,
-  maxPadding,
-  sparePadding = 0,
-  patienceMs = 0,
-}: BatchLimits): BatchQueue<T> {
+export function createBatchQueue<T>({ budget, deadlineMs, maxPadding, patienceMs = 0 }: BatchLimits): BatchQueue<T> {
   const live: Shelf<T> = { buckets: new Map(), lengths: [] };
   const replay: Shelf<T> = { buckets: new Map(), lengths: [] };
   let size = 0;
   let arrivals = 0;
   let waitingPieces = 0;
-  /** Rows of any length fill more than half of the budget before the next one finds no room: with less, nothing is full. */
-  const least = budget / 2 - Math.max(sparePadding, maxPadding * (budget / 2));
 
   const extend = (plan: Plan<T>, bucket: Bucket<T> | undefined, seed: Bucket<T>) => {
     if (!bucket) return null;
@@ -113,10 +101,8 @@ export function createBatchQueue<T>({
     const more = Math.min(waiting, Math.floor(budget / width) - plan.rows);
     // A longer neighbour may leave no room for any row of its own.
     if (more <= 0) return null;
-    const all = (plan.rows + more) * width;
-    const padding = all - plan.pieces - more * bucket.length;
-    if (padding > Math.max(sparePadding, maxPadding * all)) return null;
-    return { bucket, count: more, padding: padding / all, rest: waiting - more };
+    const padding = 1 - (plan.pieces + more * bucket.length) / ((plan.rows + more) * width);
+    return { bucket, count: more, padding, rest: waiting - more };
   };
 
   /** Fills a plan up from one class, beginning with the lengths next to the seed's. */
@@ -129,7 +115,7 @@ export function createBatchQueue<T>({
       const shorter = extend(plan, buckets.get(lengths[below] ?? -1), seed);
       const longer = extend(plan, buckets.get(lengths[above] ?? -1), seed);
       const best = !longer || (shorter && shorter.padding <= longer.padding) ? shorter : longer;
-      if (!best) return;
+      if (!best || best.padding > maxPadding) return;
       plan.shares.push({ bucket: best.bucket, count: best.count });
       plan.rows += best.count;
       plan.pieces += best.count * best.bucket.length;
@@ -205,7 +191,8 @@ export function createBatchQueue<T>({
       const due = dueAt();
       if (due === null) return null;
       const goes = demand === 'idle' && now >= due;
-      if (!goes && waitingPieces < least) return null;
+      // Rows of any length fill more than half of the budget before the next one finds no room: with less, nothing is full.
+      if (!goes && waitingPieces < (budget / 2) * (1 - maxPadding)) return null;
       const first = earlier(oldest(live), oldest(replay)) as Bucket<T>;
       const overdue = now >= head(first).turn + deadlineMs;
       const planned =

@@ -16,8 +16,6 @@ export interface BatcherOptions<Item, Result> {
   readonly deadlineMs?: number;
   /** Most padding that a batch takes in for the sake of more rows, as a share. @default 0.08 */
   readonly maxPadding?: number;
-  /** Padding that costs less than another batch, and is taken in whatever its share, in pieces: at 6000 a second 32 take half of what a batch costs beside its run (`speed.ts`). @default 32 */
-  readonly sparePadding?: number;
   /** By so much later than it came an item of a replay counts among the live ones, in ms. @default 5000 */
   readonly patienceMs?: number;
   /** Batches handed out at once: one runs, the others wait at the host so that it never idles. @default 2 */
@@ -62,17 +60,10 @@ export function createBatcher<Item, Result>({
   tokenBudget = 1024,
   deadlineMs = 20,
   maxPadding = 0.08,
-  sparePadding = 32,
   patienceMs = 5000,
   inFlight = 2,
 }: BatcherOptions<Item, Result>): Batcher<Item, Result> {
-  const queue = createBatchQueue<Entry<Item, Result>>({
-    budget: tokenBudget,
-    deadlineMs,
-    maxPadding,
-    sparePadding,
-    patienceMs,
-  });
+  const queue = createBatchQueue<Entry<Item, Result>>({ budget: tokenBudget, deadlineMs, maxPadding, patienceMs });
   let running = 0;
   let timer: Timer | null = null;
   let stopping: Deferred | null = null;

@@ -275,7 +275,7 @@ describe('batches of a set', () => {
     const ways = [
       sortedBatches(lengths, 90),
       fifoBatches(lengths, 90),
-      bucketedBatches(lengths, { budget: 90, waiting: 8, maxPadding: 0.1, sparePadding: 0 }),
+      bucketedBatches(lengths, { budget: 90, waiting: 8, maxPadding: 0.1 }),
     ];
     for (const plan of ways) {
       expect(plan.flat().sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
@@ -286,7 +286,7 @@ describe('batches of a set', () => {
   });
 
   it('waste less on padding in buckets than in order of arrival', () => {
-    const bucketed = bucketedBatches(lengths, { budget: 90, waiting: 8, maxPadding: 0.1, sparePadding: 0 });
+    const bucketed = bucketedBatches(lengths, { budget: 90, waiting: 8, maxPadding: 0.1 });
     expect(paddingOf(bucketed, lengths)).toBeLessThan(0.1);
     expect(paddingOf(fifoBatches(lengths, 90), lengths)).toBeGreaterThan(0.3);
   });

@@ -19,15 +19,14 @@ export interface BucketOptions {
   /** Tweets that wait at every moment. */
   readonly waiting: number;
   readonly maxPadding: number;
-  readonly sparePadding: number;
 }
 
 /**
  * As the worker's own queue does under a load that it cannot keep up with: so many tweets wait at every moment, and each has waited
  * longer than its deadline, so that every batch begins with the oldest.
  */
-export function bucketedBatches(lengths: readonly number[], { waiting, ...limits }: BucketOptions): Plan {
-  const queue = createBatchQueue<number>({ ...limits, deadlineMs: 0 });
+export function bucketedBatches(lengths: readonly number[], { budget, waiting, maxPadding }: BucketOptions): Plan {
+  const queue = createBatchQueue<number>({ budget, deadlineMs: 0, maxPadding });
   const batches: number[][] = [];
   let next = 0;
   for (;;) {

@@ -8,7 +8,7 @@ import { brief, type Lab } from '../lab.js';
 /** Tweets that wait at every moment. */
 const WAITING = 512;
 /** As the worker's batcher has it. */
-const PADDING = { maxPadding: 0.08, sparePadding: 32 };
+const MAX_PADDING = 0.08;
 
 /** `bucketed_over_fifo`: the same rows in the same order of arrival, cut into batches in two ways, called bare. */
 export async function bucketing(lab: Lab): Promise<Measured> {
@@ -23,7 +23,7 @@ export async function bucketing(lab: Lab): Promise<Measured> {
   };
   try {
     const sides = [
-      side('bucketed', bucketedBatches(lengths, { budget, waiting: WAITING, ...PADDING })),
+      side('bucketed', bucketedBatches(lengths, { budget, waiting: WAITING, maxPadding: MAX_PADDING })),
       side('fifo', fifoBatches(lengths, budget)),
     ];
     const [bucketed = [], fifo = []] = await alternate(sides, {
