@@ -112,8 +112,9 @@ async function assemble(models: Models, ground: Ground, { host, feeding }: Tuned
 function unseeing(emit: Emit): Images {
   return {
     async look(photo) {
-      if (photo) emit({ type: 'image', status: 'skipped' });
-      return { status: photo ? 'skipped' : 'none', cache: null };
+      if (!photo) return { status: 'none', cache: null };
+      emit({ type: 'image', status: 'skipped' });
+      return { status: 'skipped', cache: null, detail: 'the bundle reads nothing of pictures' };
     },
     bytes: async () => null,
     stop: async () => {},

@@ -10,7 +10,7 @@ import type { Seen } from '#mner/cli/image/seen.js';
 import { startRedis } from '#mner/local/redis.js';
 import { answer, type Behave, evilServer } from '../image/evil-server.js';
 import { plain, pngHeader, quarters, RED } from '../image/pictures.js';
-import { TINY } from '../support/servers.js';
+import { TINY, TOY_BUNDLES } from '../support/servers.js';
 import { mner } from '../support/worker-process.js';
 
 // Each test starts a whole command, or several.
@@ -215,6 +215,23 @@ it('says of a picture that cannot be fetched why, and where it was sent on to', 
     status: 'unreachable',
     detail: 'the connection failed (ECONNREFUSED)',
   });
+});
+
+it('says of a bundle that reads nothing of pictures that it is why', async () => {
+  const path = file('unread.jpg', await jpeg());
+  const { code, stdout } = await mner(['image', path], {
+    env: { ...env, MNER_MODELS_DIR: TOY_BUNDLES, MNER_BUNDLE: 'toy-characters' },
+  });
+  expect([code, stdout.split('\n')]).toEqual([
+    0,
+    [
+      `picture   ${path}`,
+      'status    skipped: the bundle reads nothing of pictures',
+      'cache     not asked',
+      'file      not fetched',
+      '',
+    ],
+  ]);
 });
 
 describe('a picture that is none', () => {

@@ -54,7 +54,7 @@ export function formatSeen(seen: Seen): string {
     ]),
     ...(seen.words === null ? [] : [['words', seen.words || 'none']]),
     ...(seen.relevance === null ? [] : [['relevance', seen.relevance.toFixed(2)]]),
-    ['time', steps.join(', ')],
+    ...(steps.length === 0 ? [] : [['time', steps.join(', ')]]),
   ]
     .map(([name, value]) => `${name?.padEnd(10)}${value}`)
     .join('\n');
