@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs, { type AclEntry, type Admin } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalKafka, startKafka } from '#mner/local/kafka.js';
@@ -6,7 +7,7 @@ import { kafkaBroker } from '#mner/stream/kafka/broker.js';
 import type { Broker } from '#mner/stream/port.js';
 import { inbox } from '../stream/inbox.js';
 import { freshName, text } from '../stream/names.js';
-import { seen } from '../support/seen.js';
+import { LONG, seen } from '../support/seen.js';
 import { TINY } from '../support/servers.js';
 import { mner, startWorker } from '../support/worker-process.js';
 import { eventually } from '../support/worker-stage.js';
@@ -260,6 +261,38 @@ describe.skipIf(absent)(`the rights of docs/security.md${absent ? ' (skipped wit
     expect(await worker.stop()).toBe(0);
     seen(task, 'the right to it taken away while a worker runs: it waits, and goes on once it has it again');
   });
+
+  it.runIf(LONG).for(['at_least_once', 'exactly_once'])(
+    'fault 19: the right to write dead letters is taken away after one was written: what needs none goes on: %s',
+    { timeout: 120_000 },
+    async (delivery, { task, onTestFinished }) => {
+      const { user, names, env } = await enter(delivery === 'exactly_once' ? ONCE : RUN);
+      const { MNER_HTTP_PORT: _, ...rest } = env;
+      const worker = await startWorker({ ...rest, MNER_DELIVERY: delivery, MNER_START_FROM: 'earliest' });
+      onTestFinished(async () => void (await worker.stop('SIGKILL')));
+      const [box, dead] = [inbox(), inbox()];
+      await broker.consumer({ topics: [names.output_topic ?? ''], group: freshName('watch') }).start(box);
+      await broker.consumer({ topics: [names.dead_letter_topic ?? ''], group: freshName('watch') }).start(dead);
+      await putInto(names.input_topic, 'rubbish');
+      await dead.until(({ records }) => records.all.length === 1);
+      const right = RUN.find(({ name }) => name === '{dead_letter_topic}') as Right;
+      await takeAway(user, right, names);
+      // For longer than a client keeps to the topics that it has heard of.
+      const began = performance.now();
+      for (let round = 1; performance.now() - began < 40_000; round += 1) {
+        await putInto(names.input_topic, `{"id":"${round}","text":"Kobe Bryant"}`);
+        const out = box.until(({ records }) => records.all.length >= round);
+        await Promise.race([out, worker.ended.then((code) => expect(`${code}`).toBe('running'))]);
+        await delay(500);
+      }
+      expect(worker.log()).not.toMatch(/^mner: /m);
+      const count = box.records.all.length;
+      seen(
+        task,
+        `${delivery}: the right to it taken away after a dead letter, ${count} tweets out in the 40 s that followed`,
+      );
+    },
+  );
 
   it.concurrent.for([
     ['what the worker needs', RUN],

@@ -31,7 +31,7 @@ export function kafkaBroker(options: KafkaOptions): Broker {
       return producer;
     },
     async transactions(transactionsOptions) {
-      const producer = await kafkaTransactions(cluster, transactionsOptions, () => open.delete(producer));
+      const producer = await kafkaTransactions(cluster, admin, transactionsOptions, () => open.delete(producer));
       open.add(producer);
       return producer;
     },

@@ -1,6 +1,7 @@
 import type { Producer as KafkaProducer, Transaction } from 'kafkajs';
-import { type ErrorCode, MnerError } from '../../errors.js';
+import { asMnerError, type ErrorCode, MnerError } from '../../errors.js';
 import type { TransactionalProducer, TransactionsOptions } from '../port.js';
+import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
 import { wireError } from './errors.js';
@@ -36,6 +37,7 @@ const OF_A_TOPIC: ReadonlySet<ErrorCode> = new Set(['topic_missing', 'not_author
  */
 export async function kafkaTransactions(
   cluster: KafkaCluster,
+  admin: Pick<KafkaAdmin, 'partitions'>,
   { id, timeoutMs }: TransactionsOptions,
   stopped: () => void,
 ): Promise<TransactionalProducer> {
@@ -72,6 +74,29 @@ export async function kafkaTransactions(
     }
   };
 
+  /** Whether a topic is gone, or hidden from us. */
+  const away = (topic: string): Promise<boolean> =>
+    admin.partitions([topic]).then(
+      (found) => !found.has(topic),
+      (error) => asMnerError(error).code === 'not_authorised',
+    );
+
+  /**
+   * What kafkajs says of one topic may be the fault of another that this producer has written to; then the next producer, which has not,
+   * can write.
+   *
+   * @param before it was written to earlier, so that its rights are not at fault for the first time
+   */
+  const blame = async (error: MnerError, topic: string, before: boolean): Promise<MnerError> => {
+    const others = [...heard].filter((other) => other !== topic);
+    if (!OF_A_TOPIC.has(error.code) || others.length === 0 || (await away(topic))) return error;
+    const found = await Promise.all(others.map(away));
+    if (error.code === 'not_authorised' && !before && !found.includes(true)) return error;
+    const which = others.filter((_, i) => found[i]).join(', ') || 'another topic';
+    const message = `Cannot write to ${topic} with a producer that has written to ${which}, which is gone or forbidden now.`;
+    return new MnerError('broker_unavailable', message, { cause: error });
+  };
+
   return {
     async begin() {
       const what = `Cannot begin a transaction of ${id}`;
@@ -84,20 +109,15 @@ export async function kafkaTransactions(
     },
     async send(to, records) {
       if (records.length === 0) return;
-      const what = `Cannot write to ${to.topic}, partition ${to.partition}`;
-      const others = heard.has(to.topic) && heard.size > 1;
+      const before = heard.has(to.topic);
       heard.add(to.topic);
       try {
-        await step(what, async (open) => {
+        await step(`Cannot write to ${to.topic}, partition ${to.partition}`, async (open) => {
           const messages = records.map((record) => toMessage(to.partition, record));
           requireWritten(await open.send({ topic: to.topic, messages, acks: -1, compression }), to);
         });
       } catch (error) {
-        if (!others || !(error instanceof MnerError) || !OF_A_TOPIC.has(error.code)) throw error;
-        // Which one, the next producer says: the first time that it writes to a topic, it is about that one.
-        throw new MnerError('broker_unavailable', `${error.message} It may be another topic that is written to.`, {
-          cause: error,
-        });
+        throw await blame(asMnerError(error), to.topic, before);
       }
     },
     sendOffsets(group, offsets) {
