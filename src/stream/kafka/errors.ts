@@ -1,5 +1,6 @@
 import { handshakeReason, type TlsSettings } from '../../credentials/handshake.js';
 import { type ErrorCode, MnerError, remedyBeside } from '../../errors.js';
+import { CLOSED_AT_ONCE } from './refusing.js';
 
 /**
  * Gives what kafkajs threw a code of ours. kafkajs wraps: a retry's error holds its cause, an aggregate holds several;
@@ -59,7 +60,7 @@ function reasonOf({ name, type, code, message }: Cause, first: boolean): string 
   if (!first) return undefined;
   if (type === 'ILLEGAL_SASL_STATE')
     return 'it takes no login here; `kafka_sasl_mechanism` must be unset, or the port another';
-  if (name === 'KafkaJSConnectionClosedError' || code === 'ECONNRESET')
+  if (name === 'KafkaJSConnectionClosedError' || code === 'ECONNRESET' || message.endsWith(CLOSED_AT_ONCE))
     return 'it closes the connection at once; it may want TLS (`kafka_ssl`), a client certificate (`kafka_ssl_cert_file`) or a login (`kafka_sasl_mechanism`)';
   return undefined;
 }

@@ -1,5 +1,8 @@
 import type { Socket } from 'node:net';
 
+/** How such an end is told. */
+export const CLOSED_AT_ONCE = 'it was closed at once';
+
 /**
  * Tells kafkajs that a connection failed when the other end closes it before it has said anything, as a proxy or a load balancer
  * does whose broker is down: it accepts whoever comes, finds nobody behind it, and closes.
@@ -13,9 +16,9 @@ export function refusing(socket: Socket): Socket {
   socket.once('data', () => {
     served = true;
   });
-  // Before kafkajs's own listener, which finds no request left to fail.
+  // Before kafkajs's own listener, which finds no request left to fail. By this code it looks for a coordinator elsewhere.
   socket.once('end', () => {
-    if (!served) socket.emit('error', Object.assign(new Error('it was closed at once'), { code: 'ECONNRESET' }));
+    if (!served) socket.emit('error', Object.assign(new Error(CLOSED_AT_ONCE), { code: 'ECONNREFUSED' }));
   });
   return socket;
 }
