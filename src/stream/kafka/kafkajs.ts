@@ -49,8 +49,38 @@ function repairClocks(): void {
   }
 }
 
+/** What of kafkajs's connection is repaired. */
+interface Connection {
+  readonly host: string;
+  readonly port: number;
+  disconnect(): Promise<boolean>;
+  rejectRequests(error: Error): void;
+}
+
+/**
+ * Gives up a request that was sent in the very breath in which its connection closed: when kafkajs waits for the answers that are under
+ * way, there was none yet; when it closes, there is one, of which it then hears neither an answer nor an end nor a time limit. Who sent
+ * it would wait for ever. A broker that stops closes connections that are in use, so that a consumer may join its group again just then.
+ */
+function repairClosing(): void {
+  const { prototype } = require('kafkajs/src/network/connection.js') as { prototype: Connection };
+  const { KafkaJSConnectionClosedError } = require('kafkajs/src/errors.js') as KafkajsErrors;
+  const { disconnect } = prototype;
+  prototype.disconnect = async function (this: Connection) {
+    const done = await disconnect.call(this);
+    const { host, port } = this;
+    this.rejectRequests(new KafkaJSConnectionClosedError('Closed connection', { host, port }));
+    return done;
+  };
+}
+
+interface KafkajsErrors {
+  readonly KafkaJSConnectionClosedError: new (message: string, at: { host: string; port: number }) => Error;
+}
+
 repairFilter();
 repairClocks();
+repairClosing();
 
 /** kafkajs, repaired. Nothing else may load it: test/house/kafkajs.test.ts. Its types may come from the package itself. */
 export const { Kafka, logLevel, CompressionCodecs, CompressionTypes } = require('kafkajs') as typeof import('kafkajs');
