@@ -94,7 +94,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   };
 
   const listen = (member: KafkaConsumer, handlers: ConsumerHandlers): void => {
-    const { GROUP_JOIN, HEARTBEAT, REBALANCING, CRASH, COMMIT_OFFSETS, END_BATCH_PROCESS } = member.events;
+    const { GROUP_JOIN, HEARTBEAT, REBALANCING, STOP, CRASH, COMMIT_OFFSETS, END_BATCH_PROCESS } = member.events;
     member.on(GROUP_JOIN, ({ payload }) => {
       joining.resolve();
       if (ending.signal.aborted) return;
@@ -128,6 +128,8 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       quiet = true;
       revoke(handlers);
     });
+    // On its way to a crash: from here on, until it has joined again, kafkajs throws at whoever pauses, resumes or seeks.
+    member.on(STOP, () => revoke(handlers));
     member.on(CRASH, ({ payload }) => {
       revoke(handlers);
       if (!payload.restart) return crashed(member, handlers, payload.error);
@@ -246,7 +248,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     partitions: readonly TopicPartition[],
     under: number,
   ): Promise<void> => {
-    const valid = () => under === generation && !ending.signal.aborted;
+    const valid = () => joined && under === generation && !ending.signal.aborted;
     while (valid() && unplaced.size > 0) {
       try {
         for (const topic of topicsOf(partitions)) {
