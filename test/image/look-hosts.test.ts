@@ -1,12 +1,11 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { memoryCache } from '#mner/image/cache/memory.js';
 import { addressPolicy } from '#mner/image/fetch/address.js';
 import { httpOrigin } from '#mner/image/fetch/http.js';
 import { createImages } from '#mner/image/look.js';
+import { heapGauge } from '../support/heap.js';
 import { answer, evilServer } from './evil-server.js';
 import { quarters } from './pictures.js';
 import { type CountingHost, TINY, tinyVision } from './vision-tiny.js';
@@ -16,14 +15,7 @@ let host: CountingHost;
 /** Megabytes in use once they fall no more: undici lets go of a dial that ended when it next looks at its timers, twice a second. */
 let settled: () => Promise<number>;
 beforeAll(async () => {
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
-  const used = () => {
-    gc();
-    gc();
-    const { heapUsed, external } = process.memoryUsage();
-    return (heapUsed + external) / MB;
-  };
+  const used = heapGauge();
   settled = async () => {
     for (let last = used(); ; ) {
       await setTimeout(1_100);

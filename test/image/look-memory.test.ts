@@ -1,11 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
 import { manualClock } from '#mner/clock.js';
 import { memoryCache } from '#mner/image/cache/memory.js';
 import { createImages } from '#mner/image/look.js';
 import type { Fetched } from '#mner/image/port.js';
+import { heapGauge } from '../support/heap.js';
 import { quarters } from './pictures.js';
 import { TINY, tinyVision } from './vision-tiny.js';
 
@@ -14,14 +13,7 @@ const HOUR_MS = 3_600_000;
 const MB = 1024 * 1024;
 
 it('a hundred thousand distinct pictures in an hour leave the memory flat', { timeout: 300_000 }, async () => {
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
-  const used = () => {
-    gc();
-    gc();
-    const { heapUsed, external } = process.memoryUsage();
-    return (heapUsed + external) / MB;
-  };
+  const used = heapGauge();
   const host = await tinyVision();
   const clock = manualClock();
   const jpeg = await quarters().jpeg().toBuffer();

@@ -9,6 +9,11 @@ export function freshName(what: string): string {
   return `${what}-${run}-${serial}`;
 }
 
+/** Fresh names of what a worker reads and writes, and of its group. */
+export function freshStream() {
+  return { input: freshName('in'), output: freshName('out'), dead: freshName('dead'), group: freshName('group') };
+}
+
 export function text(value: string, headers: OutputRecord['headers'] = [], key: string | null = null): OutputRecord {
   return { key: key === null ? null : Buffer.from(key), value: Buffer.from(value), headers };
 }

@@ -6,7 +6,7 @@ import { provideTool } from '#mner/local/tools.js';
 import { Kafka, logLevel } from '#mner/stream/kafka/kafkajs.js';
 import type { Broker, Consumer, InputRecord, OutputRecord } from '#mner/stream/port.js';
 import { type Inbox, inbox } from '../stream/inbox.js';
-import { freshName } from '../stream/names.js';
+import { freshName, freshStream } from '../stream/names.js';
 import type { DeliveryMode } from './member.js';
 
 export interface LedgerOptions {
@@ -89,12 +89,7 @@ export interface Verdict {
 export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const { broker, brokers, partitions, partitionsAtFirst = partitions, replicas = 1 } = options;
   const { record = plain, idOf = (value: string) => value } = options;
-  const [input, output, dead, group] = ['in', 'out', 'dead', 'group'].map(freshName) as [
-    string,
-    string,
-    string,
-    string,
-  ];
+  const { input, output, dead, group } = freshStream();
   await broker.createTopics([
     { topic: input, partitions: partitionsAtFirst, replicas },
     ...[output, dead].map((topic) => ({ topic, partitions, replicas })),

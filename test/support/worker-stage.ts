@@ -4,7 +4,7 @@ import { kafkaBroker } from '#mner/stream/kafka/broker.js';
 import { Kafka, logLevel } from '#mner/stream/kafka/kafkajs.js';
 import type { Broker, InputRecord } from '#mner/stream/port.js';
 import { type Inbox, inbox } from '../stream/inbox.js';
-import { freshName } from '../stream/names.js';
+import { freshName, freshStream } from '../stream/names.js';
 import { BROKERS, TINY_WITH_SERVERS } from './servers.js';
 import { startWorker, type WorkerProcess } from './worker-process.js';
 
@@ -32,12 +32,7 @@ export interface WorkerStage {
 
 /** @param partitions of each topic @default 1 */
 export async function workerStage(partitions = 1): Promise<WorkerStage> {
-  const [input, output, dead, group] = ['in', 'out', 'dead', 'group'].map(freshName) as [
-    string,
-    string,
-    string,
-    string,
-  ];
+  const { input, output, dead, group } = freshStream();
   const brokers = BROKERS.split(',');
   const broker = kafkaBroker({ brokers });
   const admin = new Kafka({ brokers, logLevel: logLevel.NOTHING }).admin();

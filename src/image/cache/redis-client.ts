@@ -55,8 +55,8 @@ export interface RedisClient {
 type Settings = Omit<RedisOptions, 'replyMapping'>;
 
 const ONLY = 'redis';
-/** Keys that lie here and there in a Cluster, of a thousand nodes at most. */
-const NAMES = Array.from({ length: 16_384 }, (_, number) => `${number}`);
+/** Names that are tried to find a key on a node of a Cluster, which has a thousand nodes at most. */
+const TRIED_NAMES = 16_384;
 
 /** Nothing is ever queued for a server that is away: what cannot be sent at once fails at once. */
 export function redisClient(options: RedisClientOptions, events: RedisEvents): RedisClient {
@@ -149,7 +149,10 @@ export function redisClient(options: RedisClientOptions, events: RedisEvents): R
       },
       nodeOf,
       // Each node holds many slots, so that one of the first names lies there.
-      keyOn: (node) => NAMES.find((name) => nodeOf(name) === node) ?? null,
+      keyOn(node) {
+        for (let name = 0; name < TRIED_NAMES; name++) if (nodeOf(`${name}`) === node) return `${name}`;
+        return null;
+      },
       ready(name) {
         if (cluster.status !== 'ready') return false;
         const status = nodeNamed(name)?.status;

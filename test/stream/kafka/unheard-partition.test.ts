@@ -9,7 +9,7 @@ import { readWithKcat } from '../../support/ledger.js';
 import { LONG, seen } from '../../support/seen.js';
 import { BROKERS, NO_SERVERS } from '../../support/servers.js';
 import { eventually } from '../../support/worker-stage.js';
-import { freshName, text } from '../names.js';
+import { freshStream, text } from '../names.js';
 
 describe.skipIf(NO_SERVERS)(`lanes on a real Kafka${NO_SERVERS}`, { timeout: 120_000 }, () => {
   it.runIf(LONG).for(['at_least_once', 'exactly_once'])(
@@ -19,12 +19,7 @@ describe.skipIf(NO_SERVERS)(`lanes on a real Kafka${NO_SERVERS}`, { timeout: 120
       const broker = kafkaBroker({ brokers });
       const admin = new Kafka({ brokers, logLevel: logLevel.NOTHING }).admin();
       await admin.connect();
-      const [input, output, dead, group] = ['in', 'out', 'dead', 'group'].map(freshName) as [
-        string,
-        string,
-        string,
-        string,
-      ];
+      const { input, output, dead, group } = freshStream();
       await broker.createTopics([
         { topic: input, partitions: 2 },
         { topic: output, partitions: 1 },
