@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MATRIX } from './faults/matrix.mjs';
 import { linesOf, parseRows, render, rowOf, testsOf, titlePattern } from './faults/table.mjs';
@@ -22,6 +22,8 @@ const children = new Set();
 const servers = [];
 let finishing = false;
 let table = '';
+/** What failed, a line each: told once more at the end, where a reader of a long log looks first. */
+const failures = [];
 // Ends what we started in order; the servers would also end by themselves (src/local/process.ts).
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => finish(130));
 
@@ -138,6 +140,7 @@ async function vitest(node, paths, env) {
     failed: result.numFailedTests,
     skipped: result.numPendingTests + result.numTodoTests,
   };
+  failures.push(...failuresOf(result));
   // A file that does not load, or a hook that fails, has no failed test of its own.
   let astray = result.testResults.filter(
     ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
@@ -202,8 +205,19 @@ function run(command, args, { quiet = false, env = {}, limitMs } = {}) {
   });
 }
 
+/** Failed tests, and files that failed without one, with the first line of what each said. */
+function failuresOf({ testResults }) {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    const said = (text) => (text ?? '').split('\n', 1)[0];
+    if (failed.length === 0) return status === 'failed' ? [`${relative(ROOT, name)}: ${said(message)}`] : [];
+    return failed.map((test) => `${relative(ROOT, name)} > ${test.fullName}: ${said(test.failureMessages[0])}`);
+  });
+}
+
 function report(outcome, name, detail) {
   add({ [outcome]: 1 });
+  if (outcome === 'failed') failures.push(name);
   const sign = { passed: '✓', failed: '✗', skipped: '-' }[outcome];
   process.stdout.write(
     `${sign} ${name}${outcome === 'passed' ? '' : ` (${outcome})`}${detail ? `: ${detail.trimEnd()}` : ''}\n`,
@@ -233,6 +247,7 @@ async function finish(code) {
   await Promise.all(servers.map((server) => server.stop()));
   rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
   const { passed, failed, skipped } = total;
-  process.stdout.write(`${table}\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+  const told = failures.length > 0 ? `\nFailed:\n${failures.map((line) => `  ✗ ${line}\n`).join('')}` : '';
+  process.stdout.write(`${table}${told}\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
   process.exit(code ?? (failed > 0 ? 1 : 0));
 }

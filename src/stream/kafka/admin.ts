@@ -4,6 +4,7 @@ import { MnerError } from '../../errors.js';
 import type { GroupOffset } from '../port.js';
 import { CONNECT_DEADLINE_MS, type KafkaCluster } from './client.js';
 import { hasType, wireError } from './errors.js';
+import type { Leaders } from './leaders.js';
 import { untilPassed } from './passing.js';
 import { createRefusals } from './refusals.js';
 
@@ -13,6 +14,8 @@ export interface KafkaAdmin {
   connect(): Promise<void>;
   /** Of those that exist. @throws MnerError `not_authorised` for one that this user may not see, be it there or not */
   partitions(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
+  /** Which broker leads each of the topic's partitions now. */
+  leaders(topic: string): Promise<Leaders>;
   createTopics(topics: readonly { topic: string; partitions: number; replicas?: number }[]): Promise<string[]>;
   /** @param known how many partitions the topic has at least, as somebody heard who asked later than kafkajs's admin did @default 0 */
   offsets(topic: string, group: string, known?: number): Promise<readonly GroupOffset[]>;
@@ -139,6 +142,11 @@ export function kafkaAdmin(cluster: KafkaCluster): KafkaAdmin {
   return {
     connect: async () => void (await connect()),
     partitions,
+    leaders: (topic) =>
+      ask(`Cannot tell who leads ${topic}`, async (admin) => {
+        const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+        return new Map(topics[0]?.partitions.map(({ partitionId, leader }) => [partitionId, leader]));
+      }),
     async createTopics(topics) {
       const existing = await partitions(topics.map(({ topic }) => topic));
       const missing = topics.filter(({ topic }) => !existing.has(topic));

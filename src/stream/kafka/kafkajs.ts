@@ -3,6 +3,7 @@ import { createRequire, Module } from 'node:module';
 import { dirname } from 'node:path';
 import { compileFunction } from 'node:vm';
 import { withoutAborted } from './aborted.js';
+import { partlyWritten } from './written.js';
 
 const require = createRequire(import.meta.url);
 
@@ -74,6 +75,38 @@ function repairClosing(): void {
   };
 }
 
+/** What a broker says of one partition of a write; 0 is no error. */
+interface PartitionAnswer {
+  readonly partition: number;
+  readonly errorCode: number;
+}
+
+interface ProduceResponse {
+  parse(data: { topics: readonly { readonly partitions: readonly PartitionAnswer[] }[] }): Promise<unknown>;
+}
+
+/**
+ * Lets an error of a write say which partitions were taken all the same. kafkajs keeps but the first error of an answer, and tries again with
+ * all of its partitions, also those that have their records by then; where there are such it now gives up at once.
+ */
+function repairAnswers(): void {
+  const { versions } = require('kafkajs/src/protocol/requests/produce/index.js') as { versions: readonly string[] };
+  for (const version of versions) {
+    const response = require(`kafkajs/src/protocol/requests/produce/v${version}/response.js`) as ProduceResponse;
+    const { parse } = response;
+    response.parse = async (data) => {
+      try {
+        return await parse(data);
+      } catch (error) {
+        const written = data.topics.flatMap(({ partitions }) =>
+          partitions.filter(({ errorCode }) => errorCode === 0).map(({ partition }) => partition),
+        );
+        throw written.length > 0 ? partlyWritten(Object.assign(error as Error, { retriable: false }), written) : error;
+      }
+    };
+  }
+}
+
 interface KafkajsErrors {
   readonly KafkaJSConnectionClosedError: new (message: string, at: { host: string; port: number }) => Error;
 }
@@ -81,6 +114,7 @@ interface KafkajsErrors {
 repairFilter();
 repairClocks();
 repairClosing();
+repairAnswers();
 
 /** kafkajs, repaired. Nothing else may load it: test/house/kafkajs.test.ts. Its types may come from the package itself. */
 export const { Kafka, logLevel, CompressionCodecs, CompressionTypes } = require('kafkajs') as typeof import('kafkajs');

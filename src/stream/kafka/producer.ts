@@ -1,10 +1,14 @@
 import type { Producer as KafkaProducer, ProducerConfig, RecordMetadata } from 'kafkajs';
 import { MnerError } from '../../errors.js';
-import type { Producer, TopicPartition } from '../port.js';
+import type { Producer } from '../port.js';
+import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
 import { wireError } from './errors.js';
+import { gathering, type Part } from './gathering.js';
+import { knownLeaders } from './leaders.js';
 import { toMessage } from './records.js';
+import { partlyWritten, writtenIn } from './written.js';
 
 /** Settings of every producer, transactional or not. */
 export const EVERY_PRODUCER: ProducerConfig = {
@@ -25,12 +29,12 @@ export const EVERY_PRODUCER: ProducerConfig = {
  *
  * @throws MnerError `broker_unavailable`
  */
-export function requireWritten(answers: readonly RecordMetadata[], { topic, partition }: TopicPartition): void {
-  if (answers.some((answer) => answer.topicName === topic && answer.partition === partition)) return;
-  throw new MnerError(
-    'broker_unavailable',
-    `Cannot write to ${topic}, partition ${partition}: the brokers do not tell the client of this partition.`,
-  );
+export function requireWritten(answers: readonly RecordMetadata[], topic: string, partitions: readonly number[]): void {
+  const told = new Set(answers.flatMap((answer) => (answer.topicName === topic ? [answer.partition] : [])));
+  const missing = partitions.find((partition) => !told.has(partition));
+  if (missing === undefined) return;
+  const message = `Cannot write to ${topic}, partition ${missing}: the brokers do not tell the client of this partition.`;
+  throw partlyWritten(new MnerError('broker_unavailable', message), [...told]);
 }
 
 /**
@@ -42,7 +46,7 @@ export function requireWritten(answers: readonly RecordMetadata[], { topic, part
  *
  * @throws MnerError `broker_unreachable`, `authentication_failed`
  */
-export async function kafkaProducer(cluster: KafkaCluster): Promise<Producer> {
+export async function kafkaProducer(cluster: KafkaCluster, admin: Pick<KafkaAdmin, 'leaders'>): Promise<Producer> {
   const compression = compressionType(cluster.compression);
   const open = async (otherwise: 'broker_unreachable' | 'broker_unavailable'): Promise<KafkaProducer> => {
     const client = cluster.client().producer({
@@ -74,20 +78,21 @@ export async function kafkaProducer(cluster: KafkaCluster): Promise<Producer> {
     const opened = await Promise.allSettled([...clients.values(), ...(spare ? [spare] : [])]);
     await Promise.allSettled(opened.map((one) => (one.status === 'fulfilled' ? one.value.disconnect() : undefined)));
   };
+  const write = async (topic: string, parts: readonly Part[]): Promise<void> => {
+    const client = await clientOf(topic);
+    const messages = parts.flatMap(({ partition, records }) => records.map((record) => toMessage(partition, record)));
+    const answers = await client.send({ topic, messages, acks: -1, compression });
+    const partitions = parts.map(({ partition }) => partition);
+    requireWritten(answers, topic, partitions);
+  };
+  const send = gathering({ write, written: writtenIn, leaderOf: knownLeaders(admin.leaders, cluster.clock) });
   let stopped: Promise<void> | undefined;
   return {
     async send(to, records) {
       if (stopped) throw new MnerError('broker_unavailable', 'The producer has stopped.');
       if (records.length === 0) return;
       try {
-        const client = await clientOf(to.topic);
-        const answers = await client.send({
-          topic: to.topic,
-          messages: records.map((record) => toMessage(to.partition, record)),
-          acks: -1,
-          compression,
-        });
-        requireWritten(answers, to);
+        await send(to, records);
       } catch (error) {
         throw wireError(error, `Cannot write to ${to.topic}, partition ${to.partition}`);
       }

@@ -114,7 +114,8 @@ export async function kafkaTransactions(
       try {
         await step(`Cannot write to ${to.topic}, partition ${to.partition}`, async (open) => {
           const messages = records.map((record) => toMessage(to.partition, record));
-          requireWritten(await open.send({ topic: to.topic, messages, acks: -1, compression }), to);
+          const answers = await open.send({ topic: to.topic, messages, acks: -1, compression });
+          requireWritten(answers, to.topic, [to.partition]);
         });
       } catch (error) {
         throw await blame(asMnerError(error), to.topic, before);
