@@ -18,8 +18,8 @@ export interface BatcherOptions<Item, Result> {
   readonly maxPadding?: number;
   /** By so much later than it came an item of a replay counts among the live ones, in ms. @default 5000 */
   readonly patienceMs?: number;
-  /** Batches handed out at once: one runs, the others wait at the host so that it never idles. @default 2 */
-  readonly inFlight?: number;
+  /** Batches that run at once. As many again wait at the host, so that it never idles. @default 1 */
+  readonly processes?: number;
 }
 
 export interface Batcher<Item, Result> {
@@ -45,13 +45,6 @@ interface Entry<Item, Result> {
   readonly reject: (error: MnerError) => void;
 }
 
-/** A batch that was handed out. */
-interface Sent<Item, Result> {
-  readonly entries: readonly Entry<Item, Result>[];
-  /** When the host came to it; null while another batch is before it. */
-  began: number | null;
-}
-
 /** Length-bucketed batches under a budget of pieces and a deadline per item: the driver around {@link createBatchQueue}. */
 export function createBatcher<Item, Result>({
   run,
@@ -61,48 +54,24 @@ export function createBatcher<Item, Result>({
   deadlineMs = 20,
   maxPadding = 0.08,
   patienceMs = 5000,
-  inFlight = 2,
+  processes = 1,
 }: BatcherOptions<Item, Result>): Batcher<Item, Result> {
   const queue = createBatchQueue<Entry<Item, Result>>({ budget: tokenBudget, deadlineMs, maxPadding, patienceMs });
   let running = 0;
   let timer: Timer | null = null;
   let stopping: Deferred | null = null;
-  /** Batches that the host was asked to run, in that order, as often as it was asked: it works at the first. */
-  const asked: Sent<Item, Result>[] = [];
-
-  /** For the batch that the host works at by now, if it has only come to it: until then its rows waited. */
-  const begin = () => {
-    const [first] = asked;
-    if (!first || first.began !== null) return;
-    first.began = clock.now();
-    for (const { arrived } of first.entries) {
-      emit({ type: 'stage', stage: 'queue', seconds: (first.began - arrived) / 1000 });
-    }
-  };
-
-  const call = async (sent: Sent<Item, Result>, items: readonly Item[]) => {
-    asked.push(sent);
-    begin();
-    try {
-      return await run(items);
-    } finally {
-      asked.shift();
-      begin();
-    }
-  };
-
   /** Hands out every batch that may go now, and wakes up when the next one falls due. */
   const pump = () => {
-    while (running < inFlight) {
-      const taken = stopping ? queue.flush() : queue.take(clock.now(), running === 0 ? 'idle' : 'busy');
+    while (running < 2 * processes) {
+      const taken = stopping ? queue.flush() : queue.take(clock.now(), running < processes ? 'idle' : 'busy');
       if (!taken) break;
       const batch = wanted(taken);
       if (batch.items.length > 0) void dispatch(batch);
       else emit({ type: 'queued', tweets: queue.size });
     }
     if (stopping && running === 0 && queue.size === 0) stopping.resolve();
-    // While a batch runs, its end is what wakes the pump: only an idle host waits for a deadline.
-    const due = running === 0 && !stopping ? queue.dueAt() : null;
+    // While the host is busy, the end of a batch is what wakes the pump: only an idle one waits for a deadline.
+    const due = running < processes && !stopping ? queue.dueAt() : null;
     if (due === null || timer) return;
     timer = clock.after(Math.max(0, due - clock.now()), () => {
       timer = null;
@@ -112,16 +81,24 @@ export function createBatcher<Item, Result>({
 
   const dispatch = async (batch: Batch<Entry<Item, Result>>) => {
     running++;
-    const sent: Sent<Item, Result> = { entries: batch.items, began: null };
+    const handedOut = clock.now();
+    /** When the host came to it: until then its rows waited. */
+    let began: number | null = null;
+    const begin = (at: number) => {
+      if (began !== null) return;
+      began = at;
+      for (const { arrived } of batch.items) emit({ type: 'stage', stage: 'queue', seconds: (at - arrived) / 1000 });
+    };
     emit({ type: 'queued', tweets: queue.size });
     const padded = batch.items.length * batch.longest;
     emit({ type: 'batch', tweets: batch.items.length, tokens: batch.pieces, padding: 1 - batch.pieces / padded });
     const results = await runBisected(
       batch.items.map(({ item }) => item),
-      (items) => call(sent, items),
+      (items) => run(items, () => begin(clock.now())),
       emit,
     );
-    emit({ type: 'stage', stage: 'inference', seconds: (clock.now() - (sent.began as number)) / 1000 });
+    begin(handedOut);
+    emit({ type: 'stage', stage: 'inference', seconds: (clock.now() - (began ?? handedOut)) / 1000 });
     running--;
     // The next batch goes out before anybody works on these results.
     pump();

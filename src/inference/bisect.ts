@@ -1,8 +1,16 @@
 import { asMnerError, MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
 
-/** Runs rows as one call of a model: a result or an error for each, in their order. @throws MnerError when the call failed as a whole */
-export type RunBatch<Item, Result> = (items: readonly Item[]) => Promise<readonly (Result | MnerError)[]>;
+/**
+ * Runs rows as one call of a model: a result or an error for each, in their order.
+ *
+ * @param begun called when the model comes to them; what never calls it is taken to have begun at once
+ * @throws MnerError when the call failed as a whole
+ */
+export type RunBatch<Item, Result> = (
+  items: readonly Item[],
+  begun?: () => void,
+) => Promise<readonly (Result | MnerError)[]>;
 
 /**
  * Runs a batch so that a row that spoils it fails alone, and its neighbours get their results.

@@ -37,9 +37,10 @@ export function createLocalHost({ models, emit = silent, ...options }: LocalHost
     get provider() {
       return sessions?.provider ?? '';
     },
-    run(model, feeds) {
+    run(model, feeds, begun) {
       const result = tail.then(() => {
         if (!sessions) throw gone(stopped ? 'was stopped' : 'was not started');
+        begun?.();
         return sessions.run(model, feeds);
       });
       tail = result.catch(() => {});

@@ -34,6 +34,7 @@ interface Request {
   readonly id: number;
   readonly model: string;
   readonly feeds: Tensors;
+  readonly begun: (() => void) | undefined;
   readonly resolve: (outputs: Tensors) => void;
   readonly reject: (error: MnerError) => void;
 }
@@ -83,9 +84,13 @@ export function createProcessHost({
       child?.kill('SIGKILL');
     });
   };
+  /** For the request whose turn it is, if there is one. */
   const watchFirst = () => {
     watchdog?.cancel();
-    if (requests.size > 0) watch(runTimeoutMs, 'has been silent');
+    const [first] = requests.values();
+    if (!first) return;
+    watch(runTimeoutMs, 'has been silent');
+    first.begun?.();
   };
 
   const giveUp = (error: MnerError) => {
@@ -230,12 +235,12 @@ export function createProcessHost({
     get pid() {
       return child?.pid ?? null;
     },
-    run(model, feeds) {
+    run(model, feeds, begun) {
       if (broken) return Promise.reject(broken);
       if (state === 'new') return Promise.reject(gone('was not started'));
       if (stopping) return Promise.reject(gone('was stopped'));
       return new Promise((resolve, reject) => {
-        const request = { id: nextId++, model, feeds, resolve, reject };
+        const request = { id: nextId++, model, feeds, begun, resolve, reject };
         requests.set(request.id, request);
         if (state !== 'ready') return;
         post({ type: 'run', id: request.id, model, feeds });

@@ -29,7 +29,8 @@ export interface NerModelOptions extends Omit<BatcherOptions<Row, RowResult>, 'r
 export function createNerModel({ host, bundle, mentions, ...options }: NerModelOptions): NerModel {
   const { manifest, model } = bundle;
   const feeds = createFeeds(manifest, manifest.heads[mentions].index);
-  const run: RunBatch<Row, RowResult> = async (rows) => feeds.split(rows, await host.run(model.name, feeds.pack(rows)));
+  const run: RunBatch<Row, RowResult> = async (rows, begun) =>
+    feeds.split(rows, await host.run(model.name, feeds.pack(rows), begun));
   const batcher = createBatcher<Row, RowResult>({ ...options, run });
   return {
     read: (text, picture, priority, signal) => batcher.submit({ text, picture }, text.pieces, priority, signal),

@@ -23,7 +23,7 @@ export interface HostedModel {
 
 /**
  * The port to where ONNX sessions live. Adapters: `host-process.ts` (a child process; a native crash takes no consumer
- * out of its group) and `host-local.ts` (this process). Both pass test/inference/host-conformance.ts.
+ * out of its group), `host-pool.ts` (several of these) and `host-local.ts` (this process). All pass test/inference/host-conformance.ts.
  */
 export interface InferenceHost {
   /** Loads every model. @throws MnerError `bad_bundle`, `provider_unavailable`, `inference_unavailable` */
@@ -31,12 +31,13 @@ export interface InferenceHost {
   /** The execution provider that runs, known once started. */
   readonly provider: string;
   /**
-   * One call of one model; calls run one after the other.
+   * One call of one model. A session runs its calls one after the other.
    *
+   * @param begun called when the call's turn has come, and again where a process that died takes it up once more
    * @throws MnerError `inference_poison` when the graph refuses the feeds, or the process died while it ran them (not
    * always by their fault: {@link runBisected} tells), `inference_unavailable` when there is no host to run them (not started, stopped, or it keeps failing)
    */
-  run(model: string, feeds: Tensors): Promise<Tensors>;
+  run(model: string, feeds: Tensors, begun?: () => void): Promise<Tensors>;
   /** Ends what runs, releases the sessions. Safe to call twice, and before `start`. */
   stop(): Promise<void>;
 }

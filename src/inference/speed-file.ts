@@ -7,7 +7,9 @@ import { z } from 'zod';
 export interface Tuning {
   /** Most tokens of a batch. */
   readonly tokens: number;
-  /** Threads of the inference process. */
+  /** Inference processes, which work side by side. */
+  readonly processes: number;
+  /** Threads of each of them. */
   readonly threads: number;
 }
 
@@ -21,12 +23,13 @@ export interface Remembered extends Tuning {
 const MOST = 64;
 
 const fileSchema = z.object({
-  schema: z.literal('mner-calibration/2'),
+  schema: z.literal('mner-calibration/3'),
   found: z.record(
     z.string(),
     z.object({
       tokens: z.int().positive(),
-      threads: z.int().nonnegative(),
+      processes: z.int().positive(),
+      threads: z.int().positive(),
       provider: z.string(),
       at: z.string(),
     }),
@@ -72,7 +75,7 @@ export async function rememberTuning(
   const half = `${path}.${process.pid}`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(half, `${JSON.stringify({ schema: 'mner-calibration/2', found }, null, 1)}\n`);
+    await writeFile(half, `${JSON.stringify({ schema: 'mner-calibration/3', found }, null, 1)}\n`);
     await rename(half, path);
     return true;
   } catch {

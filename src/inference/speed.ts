@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../clock.js';
 
-/** How fast a model is in batches of one size. */
+/** How fast a model is in batches of one size, in all processes together. */
 export interface Speed {
   /** Most tokens of a batch. */
   readonly budget: number;
@@ -18,14 +18,16 @@ export const BUDGETS = { cpu: [256, 512, 1024], accelerator: [1024, 4096, 16_384
  * Tries token budgets in turn, in rounds, until the time is up. A budget whose run would not end in time by what is known of
  * the smaller ones is left out, so a slow machine is not kept waiting.
  *
- * @param run runs so many rows of {@link TRIAL_PIECES} tokens as one batch
+ * @param run runs so many rows of {@link TRIAL_PIECES} tokens as one batch in each process
  * @param budgets in rising order; the first is always tried
  * @param limitMs time for all, in ms; the first run, which warms up, may go beyond
+ * @param processes how many batches a run is
  */
 export async function measureSpeeds(
   run: (rows: number) => Promise<void>,
   budgets: readonly number[],
   limitMs: number,
+  processes = 1,
   clock: Clock = systemClock,
 ): Promise<Speed[]> {
   const start = clock.now();
@@ -35,7 +37,7 @@ export async function measureSpeeds(
     const began = clock.now();
     await run(rows);
     const ms = Math.max(1e-3, clock.now() - began);
-    return (1000 * rows * TRIAL_PIECES) / ms;
+    return (1000 * processes * rows * TRIAL_PIECES) / ms;
   };
   const fastest = () => Math.max(...best.values());
   // Not counted: the first run of a session allocates.
@@ -43,7 +45,7 @@ export async function measureSpeeds(
   for (;;) {
     for (const budget of budgets) {
       const left = start + limitMs - clock.now();
-      if (best.size > 0 && (1000 * budget) / fastest() > left) return asSpeeds(best);
+      if (best.size > 0 && (1000 * processes * budget) / fastest() > left) return asSpeeds(best);
       best.set(budget, Math.max(best.get(budget) ?? 0, await time(budget)));
     }
   }
@@ -60,10 +62,12 @@ export const BESIDE_MS = 10;
  * The budget to batch with: the smallest that is nearly as fast as the best, what a batch costs beside its run counted in, since a
  * smaller batch keeps tweets waiting less, and since differences below the share are noise.
  *
+ * @param processes that were measured side by side @default 1
  * @param share @default 0.05
  */
-export function chooseSpeed(speeds: readonly Speed[], share = 0.05): Speed {
-  const allInAll = ({ budget, tokensPerSecond }: Speed) => budget / (budget / tokensPerSecond + BESIDE_MS / 1000);
+export function chooseSpeed(speeds: readonly Speed[], processes = 1, share = 0.05): Speed {
+  const allInAll = ({ budget, tokensPerSecond }: Speed) =>
+    budget / ((processes * budget) / tokensPerSecond + BESIDE_MS / 1000);
   const most = Math.max(...speeds.map(allInAll));
   return speeds.find((speed) => allInAll(speed) >= most * (1 - share)) as Speed;
 }

@@ -79,6 +79,7 @@ async function assemble(models: Models, ground: Ground, { host, feeding }: Tuned
     clock,
     emit,
     tokenBudget: feeding.tokens,
+    processes: feeding.processes,
     deadlineMs: config.batch_deadline_ms,
     patienceMs: config.replay_patience_ms,
   });

@@ -4,11 +4,11 @@ import { availableParallelism, cpus } from 'node:os';
 import type { Config } from '../config/schema.js';
 import { createFeeds } from '../inference/feeds.js';
 import type { InferenceHost } from '../inference/port.js';
-import { BESIDE_MS, BUDGETS, chooseSpeed, measureSpeeds, type Speed, TRIAL_PIECES } from '../inference/speed.js';
+import { BESIDE_MS, BUDGETS, chooseSpeed, measureSpeeds, TRIAL_PIECES } from '../inference/speed.js';
 import { recallTuning, rememberTuning, speedFilePath, type Tuning } from '../inference/speed-file.js';
 import { encoderOf, identityOfModels, type Models } from '../models.js';
 import type { Ground } from './served-model.js';
-import { openTested } from './tested-host.js';
+import { type Division, openPool, type Pool } from './tested-host.js';
 
 /** How a model is fed, and how that was found. */
 export interface Feeding extends Tuning {
@@ -31,87 +31,111 @@ export interface HostWishes {
 
 /** Of a machine that nobody has measured: more adds waiting but hardly any speed on a CPU. */
 const DEFAULT_TOKENS = 1024;
-/** Time for the trials at all threads, and at the other number of them, in ms; beside it the second process has to load. */
-const LIMIT_MS = { first: 900, second: 500 };
-/** Another number of threads has to be faster by so much: it is measured once, and the machine is not always idle. */
+/** Time for the trials of each division of the threads, in ms; beside the second its processes have to load. */
+const LIMIT_MS = 900;
+/** Several processes must be faster than one by so much: they take memory, and the machine is not always idle. */
 const MARGIN = 1.1;
+/** No more processes than this are taken unasked: each holds the model. */
+const MOST_PROCESSES = 8;
 
 /**
- * Starts the inference host, with the threads and the token budget that suit bundle and machine: as configured, else as remembered,
- * else as measured now. What was measured is remembered for the next start.
+ * Starts the inference host, with the processes, the threads and the token budget that suit bundle and machine: as configured, else as
+ * remembered, else as measured now. What was measured is remembered for the next start.
  *
  * @throws MnerError `bad_bundle`, `provider_unavailable`, `inference_unavailable`
  */
 export async function openHost(models: Models, ground: Ground, wishes: HostWishes): Promise<TunedHost> {
   const { config, clock, emit } = ground;
-  const open = async (threads: number): Promise<InferenceHost> => {
-    const { host } = wishes;
-    // One that is handed in may stand for a model, and says what it likes: it is put to no test.
-    if (!host) return openTested(models, ground, threads);
-    try {
-      await host.start();
-      return host;
-    } catch (error) {
-      await host.stop();
-      throw error;
-    }
-  };
-  const { batch_tokens: configured, threads } = config;
-  if (configured !== null)
-    return { host: await open(threads), feeding: { tokens: configured, threads, from: 'configured' } };
-  // A host that is given has its threads already.
-  if (wishes.host) return { host: await open(threads), feeding: { tokens: DEFAULT_TOKENS, threads, from: 'default' } };
+  const [one, many] = divisionsOf(config);
+  const tokens = config.batch_tokens ?? DEFAULT_TOKENS;
+  const otherwise = config.batch_tokens === null ? 'default' : 'configured';
+  // One that is given may stand for a model, and says what it likes: it is put to no test, and has its threads already.
+  if (wishes.host)
+    return {
+      host: await startGiven(wishes.host),
+      feeding: { tokens, processes: 1, threads: config.threads, from: otherwise },
+    };
+  const open = (division: Division) => openPool(models, ground, division);
+  const fed = ({ host, division }: Pool, budget: number, from: Feeding['from']): TunedHost => ({
+    host,
+    feeding: { tokens: budget, ...division, from },
+  });
+  if (config.batch_tokens !== null && !many) return fed(await open(one), tokens, 'configured');
   const [path, key] = [speedFilePath(), keyOf(models, config)];
   const known = await recallTuning(path, key);
   if (known) {
-    const { tokens, threads } = known;
-    const host = await open(threads);
+    const pool = await open(known);
     // What a GPU wants is far too much for the CPU that stands in for it, and the other way round too little.
-    if (host.provider === known.provider) return { host, feeding: { tokens, threads, from: 'remembered' } };
-    await host.stop();
+    if (pool.host.provider === known.provider) return fed(pool, known.tokens, 'remembered');
+    await pool.host.stop();
   }
-  if (!wishes.calibrate)
-    return { host: await open(threads), feeding: { tokens: DEFAULT_TOKENS, threads, from: 'default' } };
-  const found = await measure(models, ground, open);
-  const kept = await rememberTuning(path, key, { ...found.feeding, provider: found.host.provider }, clock.wall());
+  if (!wishes.calibrate) return fed(await open(one), tokens, otherwise);
+  const { pool, budget, speeds } = await measure(models, ground, open);
+  const { provider } = pool.host;
+  const kept = await rememberTuning(path, key, { tokens: budget, ...pool.division, provider }, clock.wall());
   emit({
     type: 'note',
     level: 'info',
-    message: `Measured: batches of ${found.feeding.tokens} tokens on ${found.feeding.threads} threads suit this machine.`,
-    detail: { tokens_per_second: found.speeds, remembered: kept },
+    message: `Measured: batches of ${budget} tokens suit this machine, on ${toldDivision(pool.division)}.`,
+    detail: { tokens_per_second: speeds, remembered: kept },
   });
-  return { host: found.host, feeding: found.feeding };
+  return fed(pool, budget, 'measured');
 }
 
-/** The trials. The process that is faster stays, and becomes the host. */
+/** One process with all threads; and, where that is to be tried, as many processes as there are threads. */
+function divisionsOf({ threads, inference_processes: wanted }: Config): [Division, Division?] {
+  const divide = (processes: number): Division => ({
+    processes,
+    threads: Math.max(1, Math.floor(threads / processes)),
+  });
+  if (wanted !== null) return [divide(wanted)];
+  const most = Math.min(threads, MOST_PROCESSES);
+  return most > 1 ? [divide(1), divide(most)] : [divide(1)];
+}
+
+/** The trials. What is faster stays, and becomes the host. */
 async function measure(
   models: Models,
   { config, clock }: Ground,
-  open: (threads: number) => Promise<InferenceHost>,
-): Promise<TunedHost & { readonly speeds: Readonly<Record<string, number>> }> {
-  const cores = availableParallelism();
-  const [all, fewer] = config.threads > 0 ? [config.threads] : [cores, cores >> 1];
+  open: (division: Division) => Promise<Pool>,
+): Promise<{ readonly pool: Pool; readonly budget: number; readonly speeds: Readonly<Record<string, number>> }> {
+  const [one, many] = divisionsOf(config);
   const trial = trialOf(models, config);
-  const host = await open(all as number);
-  let other: InferenceHost | null = null;
+  const opened: Pool[] = [];
+  const told: Record<string, number> = {};
+  const tryOut = async (division: Division) => {
+    const pool = await open(division);
+    opened.push(pool);
+    const { processes } = pool.division;
+    const budgets = config.batch_tokens ? [config.batch_tokens] : budgetsOn(pool.host.provider);
+    const speeds = await measureSpeeds(trial(pool), budgets, LIMIT_MS, processes, clock);
+    for (const { budget, tokensPerSecond } of speeds)
+      told[`${budget} tokens, ${toldDivision(pool.division)}`] = Math.round(tokensPerSecond);
+    // Of one budget of several nothing can be said: a machine that is too slow for a second one in time takes the default.
+    const enough = speeds.length > 1 || budgets.length === 1;
+    const best = enough ? chooseSpeed(speeds, processes) : { budget: DEFAULT_TOKENS, tokensPerSecond: 0 };
+    return { pool, enough, ...best };
+  };
   try {
-    const budgets = host.provider === 'cpu' ? BUDGETS.cpu : BUDGETS.accelerator;
-    const speeds = await measureSpeeds(trial(host), budgets, LIMIT_MS.first, clock);
-    // Of one budget alone nothing can be said: a machine that is too slow for a second one in time takes the default.
-    const best = speeds.length > 1 ? chooseSpeed(speeds) : { budget: DEFAULT_TOKENS, tokensPerSecond: 0 };
-    const told = { ...toldOf(speeds, all as number) };
-    const chosen: Feeding = { tokens: best.budget, threads: all as number, from: 'measured' };
-    if (!fewer || host.provider !== 'cpu' || speeds.length < 2) return { host, feeding: chosen, speeds: told };
-    other = await open(fewer);
-    const [same] = await measureSpeeds(trial(other), [best.budget], LIMIT_MS.second, clock);
-    Object.assign(told, toldOf(same ? [same] : [], fewer));
-    const changes = same !== undefined && same.tokensPerSecond > MARGIN * best.tokensPerSecond;
-    await (changes ? host : other).stop();
-    return changes
-      ? { host: other, feeding: { ...chosen, threads: fewer }, speeds: told }
-      : { host, feeding: chosen, speeds: told };
+    const alone = await tryOut(one);
+    if (!many || !alone.enough || alone.pool.host.provider !== 'cpu') return { ...alone, speeds: told };
+    const together = await tryOut(many);
+    const [kept, other] =
+      together.tokensPerSecond > MARGIN * alone.tokensPerSecond ? [together, alone] : [alone, together];
+    await other.pool.host.stop();
+    return { ...kept, speeds: told };
   } catch (error) {
-    await Promise.all([host.stop(), other?.stop()]);
+    await Promise.all(opened.map(({ host }) => host.stop()));
+    throw error;
+  }
+}
+
+async function startGiven(host: InferenceHost): Promise<InferenceHost> {
+  try {
+    await host.start();
+    return host;
+  } catch (error) {
+    await host.stop();
     throw error;
   }
 }
@@ -124,28 +148,35 @@ function trialOf({ ner }: Models, { mentions }: Config) {
   const [text] = encoder.encode(words).windows;
   const feeds = createFeeds(ner.manifest, ner.manifest.heads[mentions].index);
   const row = { text: text as NonNullable<typeof text>, picture: null };
-  return (host: InferenceHost) => async (rows: number) => {
-    await host.run(ner.model.name, feeds.pack(Array.from({ length: rows }, () => row)));
-  };
+  return ({ host, division }: Pool) =>
+    async (rows: number) => {
+      const batch = feeds.pack(Array.from({ length: rows }, () => row));
+      await Promise.all(Array.from({ length: division.processes }, () => host.run(ner.model.name, batch)));
+    };
 
   function piecesOf(some: readonly string[]): number {
     return encoder.encode(some).windows[0]?.pieces ?? TRIAL_PIECES;
   }
 }
 
-function toldOf(speeds: readonly Speed[], threads: number): Record<string, number> {
-  return Object.fromEntries(
-    speeds.map(({ budget, tokensPerSecond }) => [`${budget} tokens, ${threads} threads`, Math.round(tokensPerSecond)]),
-  );
+function budgetsOn(provider: string): readonly number[] {
+  return provider === 'cpu' ? BUDGETS.cpu : BUDGETS.accelerator;
+}
+
+function toldDivision({ processes, threads }: Division): string {
+  const each = threads === 1 ? 'one thread' : `${threads} threads`;
+  return processes === 1 ? `one process of ${each}` : `${processes} processes of ${each}`;
 }
 
 /** What a measurement holds for: these bundles, on this machine, opened and chosen among in this way. */
-function keyOf(models: Models, { providers, threads, mentions }: Config): string {
+function keyOf(models: Models, config: Config): string {
+  const { providers, threads, mentions, batch_tokens, inference_processes } = config;
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
   const machine = [cpus()[0]?.model ?? 'unknown', availableParallelism(), process.arch];
-  const choice = [BUDGETS, BESIDE_MS];
+  const choice = [BUDGETS, BESIDE_MS, MOST_PROCESSES];
+  const wanted = [providers, threads, mentions, batch_tokens, inference_processes];
   return createHash('sha256')
-    .update(JSON.stringify([version, identityOfModels(models), providers, threads, mentions, machine, choice]))
+    .update(JSON.stringify([version, identityOfModels(models), wanted, machine, choice]))
     .digest('hex')
     .slice(0, 32);
 }

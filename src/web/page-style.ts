@@ -68,5 +68,4 @@ pre { background: var(--paper); border: 1px solid var(--line); border-radius: 8p
 @media (hover: none) { .keys { display: none; } }
 @media (max-width: 30rem) { main { padding: 1.25rem .75rem 3rem; } form, section { padding: 1rem; } td meter, th:nth-child(4), td:nth-child(4) { display: none; }
   th, td { padding-right: .6rem; } .field { flex-basis: 100%; } }
-@media (prefers-reduced-motion: no-preference) { button { transition: opacity .15s; } }
 `;

@@ -10,13 +10,18 @@ function setUp(options: Partial<BatcherOptions<string, string>> = {}) {
   const clock = manualClock();
   const events: Event[] = [];
   const runs: { items: readonly string[]; finish: () => void }[] = [];
+  /** What tells the batcher that a run has begun, one process working after the other; the first is at work. */
+  const turns: (() => void)[] = [];
   const batcher = createBatcher<string, string>({
     clock,
     emit: (event) => events.push(event),
     tokenBudget: 100,
-    run: (items) =>
+    run: (items, begun = () => {}) =>
       new Promise((resolve, reject) => {
+        if (turns.push(begun) <= (options.processes ?? 1)) begun();
         const finish = () => {
+          turns.splice(turns.indexOf(begun), 1);
+          turns[(options.processes ?? 1) - 1]?.();
           if (items.includes('throws')) reject(new MnerError('inference_poison'));
           else if (items.includes('no host')) reject(new MnerError('inference_unavailable'));
           else resolve(items.map((item) => (item === 'nan' ? new MnerError('inference_poison') : item.toUpperCase())));
@@ -81,6 +86,18 @@ describe('the batcher', () => {
     const { batcher, runs } = setUp();
     for (let i = 0; i < 35; i++) void batcher.submit(`t${i}`, 10);
     expect(runs.map((run) => run.items.length)).toEqual([10, 10]);
+    expect(batcher.queued).toBe(15);
+  });
+
+  it('two processes: each gets a batch as soon as one is due, and one full one to wait behind it', async () => {
+    const { batcher, clock, runs } = setUp({ processes: 2 });
+    void batcher.submit('a', 10);
+    clock.advance(20);
+    void batcher.submit('b', 10);
+    clock.advance(20);
+    expect(runs.map((run) => run.items)).toEqual([['a'], ['b']]);
+    for (let i = 0; i < 35; i++) void batcher.submit(`t${i}`, 10);
+    expect(runs.map((run) => run.items.length)).toEqual([1, 1, 10, 10]);
     expect(batcher.queued).toBe(15);
   });
 

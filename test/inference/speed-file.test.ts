@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const pathIn = (name: string) => speedFilePath({ XDG_CACHE_HOME: join(folder, name) })!;
-const found = { tokens: 512, threads: 2, provider: 'cpu' };
+const found = { tokens: 512, processes: 1, threads: 2, provider: 'cpu' };
 
 describe('the file of what was found fastest', () => {
   it('remembers by key, whatever else stands there', async () => {
@@ -19,9 +19,11 @@ describe('the file of what was found fastest', () => {
     expect(path).toMatch(/both\/mner-stream\/calibration\.json$/);
     expect(await recallTuning(path, 'a')).toBeNull();
     expect(await rememberTuning(path, 'a', found, 0)).toBe(true);
-    expect(await rememberTuning(path, 'b', { tokens: 1024, threads: 1, provider: 'webgpu' }, 1)).toBe(true);
+    expect(await rememberTuning(path, 'b', { tokens: 1024, processes: 1, threads: 1, provider: 'webgpu' }, 1)).toBe(
+      true,
+    );
     expect(await recallTuning(path, 'a')).toMatchObject(found);
-    expect(await recallTuning(path, 'b')).toMatchObject({ tokens: 1024, threads: 1, provider: 'webgpu' });
+    expect(await recallTuning(path, 'b')).toMatchObject({ tokens: 1024, processes: 1, threads: 1, provider: 'webgpu' });
     expect(await recallTuning(path, 'toString')).toBeNull();
     expect(await readdir(dirname(path))).toEqual(['calibration.json']);
   });
@@ -34,7 +36,7 @@ describe('the file of what was found fastest', () => {
     expect(all[0]).toBe('key 6');
   });
 
-  it.each(['', '{', '[]', '{"schema":"other/1"}', '{"schema":"mner-calibration/2","found":{"a":{"tokens":-1}}}'])(
+  it.each(['', '{', '[]', '{"schema":"other/1"}', '{"schema":"mner-calibration/3","found":{"a":{"tokens":-1}}}'])(
     'is as good as none when it holds %j, and is written anew',
     async (content) => {
       const path = pathIn('broken');

@@ -50,10 +50,10 @@ async function open(cache: string, change: Partial<Config> = {}, wishes: HostWis
   return { ...tuned, measured: measured.length };
 }
 
-describe('the token budget and the threads', () => {
+describe('the token budget and the processes', () => {
   it('are measured once, remembered, and measured again for anything else', async () => {
     const first = await open('once');
-    expect(first.feeding).toMatchObject({ threads: 1, from: 'measured' });
+    expect(first.feeding).toMatchObject({ processes: 1, threads: 1, from: 'measured' });
     expect([256, 512, 1024, 2048]).toContain(first.feeding.tokens);
     expect(first.host.provider).toBe('cpu');
     expect(first.measured).toBe(1);
@@ -70,28 +70,41 @@ describe('the token budget and the threads', () => {
 
   it('are those of the configuration where it names a number, and nothing is written', async () => {
     const { feeding, measured } = await open('named', { batch_tokens: 512 });
-    expect([feeding, measured]).toEqual([{ tokens: 512, threads: 1, from: 'configured' }, 0]);
+    expect([feeding, measured]).toEqual([{ tokens: 512, processes: 1, threads: 1, from: 'configured' }, 0]);
     await expect(readFile(join(folder, 'named', 'mner-stream', 'calibration.json'))).rejects.toThrow();
   });
 
   it('are the default for a command that does not measure, and for a host that is given', async () => {
     expect((await open('short', {}, { calibrate: false })).feeding).toEqual({
       tokens: 1024,
+      processes: 1,
       threads: 1,
       from: 'default',
     });
     const host = createLocalHost({ models: models.hosted, threads: 1 });
     const given = await open('given', {}, { calibrate: true, host });
-    expect(given.feeding).toEqual({ tokens: 1024, threads: 1, from: 'default' });
+    expect(given.feeding).toEqual({ tokens: 1024, processes: 1, threads: 1, from: 'default' });
     expect(given.host).toBe(host);
   });
 
-  it('are measured on all cores and on half of them where `threads` is 0; one process stays', async () => {
-    const { feeding, host } = await open('cores', { threads: 0 });
+  it('are measured for one process with all threads and for one a thread; one of the two stays', async () => {
+    const { feeding, host } = await open('cores', { threads: 2 });
     expect(feeding.from).toBe('measured');
-    expect(feeding.threads).toBeGreaterThan(0);
+    expect([1, 2]).toContain(feeding.processes);
+    expect(feeding.processes * feeding.threads).toBe(2);
     expect(host.provider).toBe('cpu');
-    expect((await open('cores', { threads: 0 })).feeding).toEqual({ ...feeding, from: 'remembered' });
+    expect((await open('cores', { threads: 2 })).feeding).toEqual({ ...feeding, from: 'remembered' });
+  });
+
+  it('are measured for a budget that is configured too, since the processes are not', async () => {
+    const { feeding, measured } = await open('half', { threads: 2, batch_tokens: 512 });
+    expect(feeding).toMatchObject({ tokens: 512, from: 'measured' });
+    expect(measured).toBe(1);
+  });
+
+  it('are all configured: nothing is measured, and threads are shared out evenly', async () => {
+    const { feeding, measured } = await open('all', { threads: 5, batch_tokens: 512, inference_processes: 2 });
+    expect([feeding, measured]).toEqual([{ tokens: 512, processes: 2, threads: 2, from: 'configured' }, 0]);
   });
 
   it('a budget that was found on a GPU was given to the CPU in its place: it counts where it was found', async () => {
@@ -102,7 +115,7 @@ describe('the token budget and the threads', () => {
       Object.assign(one, { provider: 'webgpu', tokens: 16_384 });
     await writeFile(path, JSON.stringify(file));
     const short = await open('gpu', {}, { calibrate: false });
-    expect(short.feeding).toEqual({ tokens: 1024, threads: 1, from: 'default' });
+    expect(short.feeding).toEqual({ tokens: 1024, processes: 1, threads: 1, from: 'default' });
     const again = await open('gpu');
     expect(again.feeding.from).toBe('measured');
     expect(again.feeding.tokens).toBeLessThan(16_384);

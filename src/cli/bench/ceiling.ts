@@ -4,7 +4,7 @@ import { say } from '../print.js';
 import type { Side } from './alternate.js';
 import { type BareModel, startBare } from './bare.js';
 import { type Plan, sortedBatches } from './batches.js';
-import type { LabConfig } from './lab.js';
+import { type LabConfig, threadsOfOne } from './lab.js';
 
 /** Token budgets that are tried, beside the worker's own. */
 const BUDGETS = [256, 512, 1024, 2048];
@@ -45,7 +45,7 @@ export async function findCeiling({ config, bundle, rows, trialSeconds }: Ceilin
     for (const model of models.values()) await model.stop();
   };
   try {
-    for (const threads of numbers(THREADS, config.threads)) {
+    for (const threads of numbers(THREADS, threadsOfOne(config))) {
       models.set(threads, await startBare({ bundle, rows, threads, providers: config.providers }));
     }
     const trials = [...models.keys()].flatMap((threads) =>

@@ -60,8 +60,8 @@ export interface Lab {
   stop(): Promise<void>;
 }
 
-/** With the token budget and the threads of a worker on this machine in the place of `auto`. */
-export type LabConfig = Config & { readonly batch_tokens: number };
+/** With the token budget, the processes and the threads of a worker on this machine in the place of `auto`. */
+export type LabConfig = Config & { readonly batch_tokens: number; readonly inference_processes: number };
 
 export interface LabTweet extends RecordedTweet {
   /** As the worker would encode it; several for a text longer than a window. */
@@ -138,17 +138,31 @@ export async function openLab(command: Command, { config, origins }: LoadedConfi
   };
 }
 
+interface Feeding {
+  readonly batch_tokens: number;
+  readonly inference_processes: number;
+  /** Of all processes together. */
+  readonly threads: number;
+  readonly provider: string;
+}
+
+/** Threads of one of the worker's inference processes. */
+export function threadsOfOne({ threads, inference_processes }: LabConfig): number {
+  return Math.max(1, Math.floor(threads / inference_processes));
+}
+
 /**
  * What a worker takes on this machine, measured as at its first start where nothing is remembered. All programs are then given
  * the same, and none measures for itself while another works.
  */
-async function feedingOf(config: Config): Promise<{ batch_tokens: number; threads: number; provider: string }> {
+async function feedingOf(config: Config): Promise<Feeding> {
   const telemetry = createTelemetry({ log: { level: 'warn' }, nodeMetrics: false });
   const stations = await openStations(config, telemetry, { calibrate: true, cache: memoryCache() });
   try {
-    const { tokens, threads, from } = stations.feeding();
-    say(`A worker takes batches of ${tokens} tokens and ${threads} threads here (${from}).`);
-    return { batch_tokens: tokens, threads, provider: stations.model().provider };
+    const { tokens, processes, threads, from } = stations.feeding();
+    say(`A worker takes batches of ${tokens} tokens, and ${processes} × ${threads} threads here (${from}).`);
+    const { provider } = stations.model();
+    return { batch_tokens: tokens, inference_processes: processes, threads: processes * threads, provider };
   } finally {
     await stations.stop();
     telemetry.stop();

@@ -54,6 +54,7 @@ export async function startProgram(
     repeat_cache_bytes: '0',
     batch_tokens: String(config.batch_tokens),
     threads: String(config.threads),
+    inference_processes: String(config.inference_processes),
   };
   const flags = flagsOf(command, { ...overrides, ...fixed });
   const args = [script, ...(name === 'run' ? ['run'] : []), ...flags];

@@ -53,6 +53,7 @@ export function machineOf({ models, config, provider, source, set, windows, seco
     load: short(loadavg()[0] ?? 0),
     bundle: `${name}@${version}`,
     provider,
+    inference_processes: config.inference_processes,
     threads: config.threads,
     batch_tokens: config.batch_tokens,
     batch_deadline_ms: config.batch_deadline_ms,

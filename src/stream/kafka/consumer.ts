@@ -9,6 +9,7 @@ import type { KafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
 import { isWireError, wireError } from './errors.js';
 import { createMember } from './group-member.js';
+import { createLinger } from './linger.js';
 import { each, goneTopic, knownOf, requireTopics, topicsOf } from './partitions.js';
 import { createPositions } from './positions.js';
 import { fromMessage } from './records.js';
@@ -34,6 +35,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
   const positions = createPositions();
   const ending = new AbortController();
   const refusals = createRefusals();
+  const linger = createLinger(clock, ending.signal);
   let consumer: KafkaConsumer | undefined;
   let stopping: Promise<void> | undefined;
   let first: Deferred | undefined;
@@ -231,6 +233,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
     const [under, rewound] = [generation, rewinds.get(key)];
     const records = batch.messages.map((message) => fromMessage(topic, partition, message));
     await handlers.records(records, BigInt(batch.highWatermark));
+    await linger(batch);
     // The group may have been joined again meanwhile, or the partition rewound: then kafkajs's position is a new one, and
     // this batch must not move it. Moved to the end of a batch that its lane dropped, it would skip those records.
     const last = batch.messages.at(-1);

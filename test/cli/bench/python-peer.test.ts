@@ -51,7 +51,10 @@ it.skipIf(WHY !== '')(
       const outputs = inbox();
       const reader = broker.consumer({ topics: [output], group: `reader-${run}` });
       await reader.start(outputs);
-      const start = await pythonPeer({ config: { ...config, batch_tokens: 1024 }, models: await loadModels(config) });
+      const start = await pythonPeer({
+        config: { ...config, batch_tokens: 1024, inference_processes: 1 },
+        models: await loadModels(config),
+      });
       if ('skipped' in start) throw new Error(start.skipped);
       const peer = await start({
         brokers: BROKERS,

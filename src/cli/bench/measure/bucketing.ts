@@ -3,7 +3,7 @@ import { alternate, ratio, type Side } from '../alternate.js';
 import { startBare } from '../bare.js';
 import { bucketedBatches, fifoBatches, type Plan, paddingOf } from '../batches.js';
 import type { Measured } from '../figure.js';
-import { brief, type Lab } from '../lab.js';
+import { brief, type Lab, threadsOfOne } from '../lab.js';
 
 /** Tweets that wait at every moment. */
 const WAITING = 512;
@@ -16,7 +16,8 @@ export async function bucketing(lab: Lab): Promise<Measured> {
   const rows = set.flatMap((tweet) => tweet.rows);
   const lengths = rows.map(({ text }) => text.pieces);
   const budget = config.batch_tokens;
-  const bare = await startBare({ bundle: models.ner, rows, threads: config.threads, providers: config.providers });
+  const threads = threadsOfOne(config);
+  const bare = await startBare({ bundle: models.ner, rows, threads, providers: config.providers });
   const side = (name: string, plan: Plan): Side => {
     say(`  ${name}: ${plan.length} batches, padding ${(100 * paddingOf(plan, lengths)).toFixed(1)} %`);
     return { name, run: (passes) => bare.run(plan, passes) };

@@ -4,7 +4,7 @@ import { alternate, ratio, type Side } from '../alternate.js';
 import { type BarePicture, openBarePicture } from '../bare-picture.js';
 import { openColdPictures } from '../cold-pictures.js';
 import type { Measured } from '../figure.js';
-import { brief, type Lab } from '../lab.js';
+import { brief, type Lab, threadsOfOne } from '../lab.js';
 import { sampleEvenly } from '../recorded.js';
 
 /** Pictures in a pass, so that a window is a few passes. */
@@ -15,7 +15,7 @@ export async function missOverBare(lab: Lab): Promise<Measured> {
   const { config, models, set } = lab;
   const { vision, ner } = models;
   if (!vision) throw new MnerError('bad_input', `The bundle ${ner.manifest.name} reads no pictures.`);
-  const bare = await openBarePicture(vision, { providers: config.providers, threads: config.threads });
+  const bare = await openBarePicture(vision, { providers: config.providers, threads: threadsOfOne(config) });
   try {
     const pictures = await usable(
       sampleEvenly(set, PICTURES).map(({ picture }) => picture),

@@ -4,7 +4,7 @@ import { startBare } from '../bare.js';
 import { sortedBatches } from '../batches.js';
 import { type BurstSide, startBurstSide } from '../burst.js';
 import { fromSamples, type Measured } from '../figure.js';
-import { brief, type Lab } from '../lab.js';
+import { brief, type Lab, threadsOfOne } from '../lab.js';
 import { TEXT_ONLY, textValues } from '../values.js';
 
 /** `scale_2_over_1`: two workers of a group ÷ one, each with a model that waits as long as the real one computes here. */
@@ -43,7 +43,8 @@ async function timeOfToken({ config, models, set }: Lab): Promise<number> {
     (sum, batch) => sum + batch.length * Math.max(...batch.map((row) => lengths[row] as number)),
     0,
   );
-  const bare = await startBare({ bundle: models.ner, rows, threads: config.threads, providers: config.providers });
+  const threads = threadsOfOne(config);
+  const bare = await startBare({ bundle: models.ner, rows, threads, providers: config.providers });
   try {
     const times: number[] = [];
     for (let i = 0; i < 3; i++) times.push((1000 * (await bare.run(some, 1))) / tokens);
