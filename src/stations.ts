@@ -80,12 +80,13 @@ export async function openStations(config: Config, telemetry: Telemetry, adapter
   const { allowFiles = false, anyWords = false } = adapters;
   // A trial beside a second model, or whatever else the machine is busy with, would measure that too.
   const busy = (loadavg()[0] as number) > availableParallelism();
-  const calibrate = adapters.calibrate === true && tried === null && !busy;
+  const works = adapters.calibrate === true;
+  const calibrate = works && tried === null && !busy;
   const ground = { config, cache, origin, repeats, clock, emit, allowFiles, anyWords };
   const voiceOf = createSickPictures(emit);
-  const serve: Serve = async (models, wishes) => {
+  const serve: Serve = async (models, wishes = { calibrate: false }) => {
     const voice = voiceOf();
-    const served = await serveModel(models, { ...ground, emit: voice.emit }, wishes);
+    const served = await serveModel(models, { ...ground, emit: voice.emit }, { several: works, ...wishes });
     return { ...served, stop: () => served.stop().finally(voice.end) };
   };
   const serving = [serve(wanted, { host: adapters.host, calibrate })];

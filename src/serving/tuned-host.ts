@@ -27,6 +27,8 @@ export interface HostWishes {
   readonly host?: InferenceHost | undefined;
   /** Whether what is not known may be measured; nothing else should run meanwhile. */
   readonly calibrate: boolean;
+  /** What is taken unmeasured: several processes, as a worker wants them, or one, which starts sooner. @default one */
+  readonly several?: boolean | undefined;
 }
 
 /** Of a machine that nobody has measured: more adds waiting but hardly any speed on a CPU. */
@@ -47,6 +49,7 @@ const MOST_PROCESSES = 8;
 export async function openHost(models: Models, ground: Ground, wishes: HostWishes): Promise<TunedHost> {
   const { config, clock, emit } = ground;
   const [one, many] = divisionsOf(config);
+  const unmeasured = (wishes.several && many) || one;
   const tokens = config.batch_tokens ?? DEFAULT_TOKENS;
   const otherwise = config.batch_tokens === null ? 'default' : 'configured';
   // One that is given may stand for a model, and says what it likes: it is put to no test, and has its threads already.
@@ -69,7 +72,7 @@ export async function openHost(models: Models, ground: Ground, wishes: HostWishe
     if (pool.host.provider === known.provider) return fed(pool, known.tokens, 'remembered');
     await pool.host.stop();
   }
-  if (!wishes.calibrate) return fed(await open(one), tokens, otherwise);
+  if (!wishes.calibrate) return fed(await open(unmeasured), tokens, otherwise);
   const { pool, budget, speeds } = await measure(models, ground, open);
   const { provider } = pool.host;
   const kept = await rememberTuning(path, key, { tokens: budget, ...pool.division, provider }, clock.wall());

@@ -102,6 +102,13 @@ describe('the token budget and the processes', () => {
     expect(measured).toBe(1);
   });
 
+  it('a worker on a busy machine takes several processes unmeasured, a command one', async () => {
+    const worker = await open('busy', { threads: 2 }, { calibrate: false, several: true });
+    expect(worker.feeding).toEqual({ tokens: 1024, processes: 2, threads: 1, from: 'default' });
+    const command = await open('busy', { threads: 2 }, { calibrate: false });
+    expect(command.feeding).toEqual({ tokens: 1024, processes: 1, threads: 2, from: 'default' });
+  });
+
   it('are all configured: nothing is measured, and threads are shared out evenly', async () => {
     const { feeding, measured } = await open('all', { threads: 5, batch_tokens: 512, inference_processes: 2 });
     expect([feeding, measured]).toEqual([{ tokens: 512, processes: 2, threads: 2, from: 'configured' }, 0]);
