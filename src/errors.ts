@@ -38,7 +38,7 @@ export const ERRORS = {
     'The execution provider cannot start here.',
     'Install its driver, or set `MNER_PROVIDERS=cpu`.',
   ),
-  inference_unavailable: fatal(3, 'The inference process keeps failing.', 'Look at the log lines before this one.'),
+  inference_unavailable: fatal(3, 'The inference processes keep failing.', 'Look at the log lines before this one.'),
   port_in_use: fatal(2, 'The HTTP port is taken.', 'Choose another with `MNER_HTTP_PORT`.'),
   missing_tool: fatal(2, 'A program that this command needs is not installed.', 'Install what the message names.'),
 

@@ -47,17 +47,18 @@ export function createFeatureExtractor(parts: FeatureExtractorParts): FeatureExt
   const maxBatch = parts.maxBatch ?? 8;
   const pixelBytes = bundle.size * bundle.size * 3;
   let waiting: Waiting[] = [];
-  let running = false;
+  const atOnce = host.processes ?? 1;
+  let running = 0;
 
   /** Runs what waits, batch after batch: while one runs, the next one fills, so that nobody has to wait for company. */
   async function drain(): Promise<void> {
-    running = true;
+    running++;
     while (waiting.length > 0) {
       const batch = waiting.slice(0, maxBatch);
       waiting = waiting.slice(maxBatch);
       await settle(batch);
     }
-    running = false;
+    running--;
   }
 
   async function settle(batch: readonly Waiting[]): Promise<void> {
@@ -94,7 +95,7 @@ export function createFeatureExtractor(parts: FeatureExtractorParts): FeatureExt
       if (pixels.length !== pixelBytes) throw new RangeError(`expected ${pixelBytes} bytes of pixels`);
       return new Promise((resolve, reject) => {
         waiting.push({ pixels, resolve, reject });
-        if (!running) void drain();
+        if (running < atOnce) void drain();
       });
     },
   };

@@ -21,7 +21,7 @@ export interface Batch<T> {
   readonly longest: number;
 }
 
-/** `idle`: nothing runs. `busy`: something runs, and one more batch may wait behind it. */
+/** `idle`: a process has nothing to run. `busy`: all have, and another batch may wait behind one. */
 export type Demand = 'idle' | 'busy';
 
 /**
@@ -36,8 +36,8 @@ export type Demand = 'idle' | 'busy';
  * them the length of which most wait. So a replay takes what the live stream leaves, but an item of it waits no longer than a
  * live one that came `patienceMs` after it: nobody starves.
  *
- * **How late.** An item whose deadline has passed waits for the batches that are out (the batcher has two: one runs, one waits behind it) and for
- * those that begin with an earlier turn. Of items of one length, at a load that the host can carry, that is at most one batch. Where
+ * **How late.** An item whose deadline has passed waits for the batches that are out (of each process two: one runs, one waits behind it) and for
+ * those that begin with an earlier turn. Of items of one length, at a load that the host can carry, that is at most one batch, of one process. Where
  * lengths are mixed it may be somewhat more, since a batch with an earlier turn takes in later items of neighbouring lengths; where the load
  * is beyond the host, what waits grows, and no bound holds but that the order of turns decides.
  *

@@ -57,21 +57,24 @@ export function createBatcher<Item, Result>({
   processes = 1,
 }: BatcherOptions<Item, Result>): Batcher<Item, Result> {
   const queue = createBatchQueue<Entry<Item, Result>>({ budget: tokenBudget, deadlineMs, maxPadding, patienceMs });
-  let running = 0;
+  /** Batches that are out, and those of them that a process has begun: the others wait behind them. */
+  let out = 0;
+  let begun = 0;
   let timer: Timer | null = null;
   let stopping: Deferred | null = null;
+
   /** Hands out every batch that may go now, and wakes up when the next one falls due. */
   const pump = () => {
-    while (running < 2 * processes) {
-      const taken = stopping ? queue.flush() : queue.take(clock.now(), running < processes ? 'idle' : 'busy');
+    while (out < 2 * processes) {
+      const taken = stopping ? queue.flush() : queue.take(clock.now(), begun < processes ? 'idle' : 'busy');
       if (!taken) break;
       const batch = wanted(taken);
       if (batch.items.length > 0) void dispatch(batch);
       else emit({ type: 'queued', tweets: queue.size });
     }
-    if (stopping && running === 0 && queue.size === 0) stopping.resolve();
+    if (stopping && out === 0 && queue.size === 0) stopping.resolve();
     // While the host is busy, the end of a batch is what wakes the pump: only an idle one waits for a deadline.
-    const due = running < processes && !stopping ? queue.dueAt() : null;
+    const due = begun < processes && out < 2 * processes && !stopping ? queue.dueAt() : null;
     if (due === null || timer) return;
     timer = clock.after(Math.max(0, due - clock.now()), () => {
       timer = null;
@@ -80,13 +83,14 @@ export function createBatcher<Item, Result>({
   };
 
   const dispatch = async (batch: Batch<Entry<Item, Result>>) => {
-    running++;
+    out++;
     const handedOut = clock.now();
     /** When the host came to it: until then its rows waited. */
     let began: number | null = null;
     const begin = (at: number) => {
       if (began !== null) return;
       began = at;
+      begun++;
       for (const { arrived } of batch.items) emit({ type: 'stage', stage: 'queue', seconds: (at - arrived) / 1000 });
     };
     emit({ type: 'queued', tweets: queue.size });
@@ -99,7 +103,8 @@ export function createBatcher<Item, Result>({
     );
     begin(handedOut);
     emit({ type: 'stage', stage: 'inference', seconds: (clock.now() - (began ?? handedOut)) / 1000 });
-    running--;
+    out--;
+    begun--;
     // The next batch goes out before anybody works on these results.
     pump();
     batch.items.forEach(({ resolve, reject }, i) => {

@@ -19,6 +19,7 @@ export function createLocalHost({ models, emit = silent, ...options }: LocalHost
   let stopped = false;
   /** Ends when the last call has: calls run one after the other. */
   let tail: Promise<unknown> = Promise.resolve();
+  let calls = 0;
 
   const open = async () => {
     // Loaded only here, so that a worker with its sessions in a child process never maps the native library itself.
@@ -38,11 +39,15 @@ export function createLocalHost({ models, emit = silent, ...options }: LocalHost
       return sessions?.provider ?? '';
     },
     run(model, feeds, begun) {
-      const result = tail.then(() => {
-        if (!sessions) throw gone(stopped ? 'was stopped' : 'was not started');
-        begun?.();
-        return sessions.run(model, feeds);
-      });
+      const first = calls++ === 0;
+      if (first) begun?.();
+      const result = tail
+        .then(() => {
+          if (!sessions) throw gone(stopped ? 'was stopped' : 'was not started');
+          if (!first) begun?.();
+          return sessions.run(model, feeds);
+        })
+        .finally(() => calls--);
       tail = result.catch(() => {});
       return result;
     },

@@ -28,6 +28,8 @@ export interface ProcessHostOptions extends SessionOptions {
 /** An inference host in a child process, and the id of that process while there is one. */
 export interface ProcessHost extends InferenceHost {
   readonly pid: number | null;
+  /** Whether a call would go to a process that has its models; not while one is started again. */
+  readonly ready: boolean;
 }
 
 interface Request {
@@ -234,6 +236,9 @@ export function createProcessHost({
     },
     get pid() {
       return child?.pid ?? null;
+    },
+    get ready() {
+      return state === 'ready';
     },
     run(model, feeds, begun) {
       if (broken) return Promise.reject(broken);

@@ -17,7 +17,7 @@ export interface NerModel {
   stop(): Promise<void>;
 }
 
-export interface NerModelOptions extends Omit<BatcherOptions<Row, RowResult>, 'run'> {
+export interface NerModelOptions extends Omit<BatcherOptions<Row, RowResult>, 'run' | 'processes'> {
   /** Started, with the bundle's graph among its models. */
   readonly host: InferenceHost;
   readonly bundle: NerBundle;
@@ -31,7 +31,7 @@ export function createNerModel({ host, bundle, mentions, ...options }: NerModelO
   const feeds = createFeeds(manifest, manifest.heads[mentions].index);
   const run: RunBatch<Row, RowResult> = async (rows, begun) =>
     feeds.split(rows, await host.run(model.name, feeds.pack(rows), begun));
-  const batcher = createBatcher<Row, RowResult>({ ...options, run });
+  const batcher = createBatcher<Row, RowResult>({ ...options, run, processes: host.processes ?? 1 });
   return {
     read: (text, picture, priority, signal) => batcher.submit({ text, picture }, text.pieces, priority, signal),
     async warmUp(text) {

@@ -30,6 +30,8 @@ export interface InferenceHost {
   start(): Promise<void>;
   /** The execution provider that runs, known once started. */
   readonly provider: string;
+  /** Calls that run side by side; further ones wait behind them. @default 1 */
+  readonly processes?: number;
   /**
    * One call of one model. A session runs its calls one after the other.
    *

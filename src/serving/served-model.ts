@@ -12,7 +12,7 @@ import type { Repeats } from '../text/repeats.js';
 import { createSight, type Sight } from './sight.js';
 import { type Feeding, type HostWishes, openHost, type TunedHost } from './tuned-host.js';
 
-/** A bundle at work: warm, in an inference process of its own, with the vision encoder that it goes with. */
+/** A bundle at work: warm, in inference processes of its own, with the vision encoder that it goes with. */
 export interface ServedModel {
   readonly models: Models;
   /** What differs when anything of its bundles does. */
@@ -23,7 +23,7 @@ export interface ServedModel {
   /** What its outputs say of it. */
   readonly model: () => EntityRecord['model'];
   readonly feeding: Feeding;
-  /** Ends its process. Safe to call twice. */
+  /** Ends its processes. Safe to call twice. */
   stop(): Promise<void>;
 }
 
@@ -43,9 +43,9 @@ export interface Ground {
 }
 
 /**
- * Starts a model's process, puts its bundles to their self-tests, and runs it once.
+ * Starts a model's processes, puts its bundles to their self-tests, and runs it once.
  *
- * @param wishes a host in place of a process of its own; whether it may be measured first
+ * @param wishes a host in place of processes of its own; whether it may be measured first
  * @throws MnerError `bad_bundle`, `provider_unavailable`, `inference_unavailable`, `inference_poison` when the model does not run
  */
 export async function serveModel(
@@ -79,7 +79,6 @@ async function assemble(models: Models, ground: Ground, { host, feeding }: Tuned
     clock,
     emit,
     tokenBudget: feeding.tokens,
-    processes: feeding.processes,
     deadlineMs: config.batch_deadline_ms,
     patienceMs: config.replay_patience_ms,
   });

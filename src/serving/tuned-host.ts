@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
 import type { Config } from '../config/schema.js';
+import { asMnerError } from '../errors.js';
 import { createFeeds } from '../inference/feeds.js';
 import type { InferenceHost } from '../inference/port.js';
 import { BESIDE_MS, BUDGETS, chooseSpeed, measureSpeeds, TRIAL_PIECES } from '../inference/speed.js';
 import { recallTuning, rememberTuning, speedFilePath, type Tuning } from '../inference/speed-file.js';
 import { encoderOf, identityOfModels, type Models } from '../models.js';
+import { type Division, openPool, type Pool } from './open-pool.js';
 import type { Ground } from './served-model.js';
-import { type Division, openPool, type Pool } from './tested-host.js';
 
 /** How a model is fed, and how that was found. */
 export interface Feeding extends Tuning {
@@ -58,7 +59,17 @@ export async function openHost(models: Models, ground: Ground, wishes: HostWishe
       host: await startGiven(wishes.host),
       feeding: { tokens, processes: 1, threads: config.threads, from: otherwise },
     };
-  const open = (division: Division) => openPool(models, ground, division);
+  /** Several where they can be had: each holds the model, for which there may be no room. */
+  const open = async (division: Division): Promise<Pool> => {
+    try {
+      return await openPool(models, ground, division);
+    } catch (error) {
+      if (division.processes === 1 || asMnerError(error).code !== 'inference_unavailable') throw error;
+      const message = `${toldDivision(division)} cannot be started; one is tried instead.`;
+      emit({ type: 'note', level: 'warn', message, detail: { reason: asMnerError(error).message } });
+      return openPool(models, ground, divide(config.threads, 1));
+    }
+  };
   const fed = ({ host, division }: Pool, budget: number, from: Feeding['from']): TunedHost => ({
     host,
     feeding: { tokens: budget, ...division, from },
@@ -85,15 +96,16 @@ export async function openHost(models: Models, ground: Ground, wishes: HostWishe
   return fed(pool, budget, 'measured');
 }
 
-/** One process with all threads; and, where that is to be tried, as many processes as there are threads. */
-function divisionsOf({ threads, inference_processes: wanted }: Config): [Division, Division?] {
-  const divide = (processes: number): Division => ({
-    processes,
-    threads: Math.max(1, Math.floor(threads / processes)),
-  });
-  if (wanted !== null) return [divide(wanted)];
-  const most = Math.min(threads, MOST_PROCESSES);
-  return most > 1 ? [divide(1), divide(most)] : [divide(1)];
+/** One process with all threads; and, where that may be better, as many processes as there are threads. */
+function divisionsOf({ threads, inference_processes: wanted, providers }: Config): [Division, Division?] {
+  if (wanted !== null) return [divide(threads, wanted)];
+  // An accelerator is one, and operators that it lacks have all threads.
+  const most = providers[0] === 'cpu' ? Math.min(threads, MOST_PROCESSES) : 1;
+  return most > 1 ? [divide(threads, 1), divide(threads, most)] : [divide(threads, 1)];
+}
+
+function divide(threads: number, processes: number): Division {
+  return { processes, threads: Math.max(1, Math.floor(threads / processes)) };
 }
 
 /** The trials. What is faster stays, and becomes the host. */

@@ -192,7 +192,7 @@ export const METRICS = {
   inferenceRestarts: {
     name: 'mner_inference_restarts_total',
     type: 'counter',
-    help: 'Restarts of the inference process.',
+    help: 'Restarts of inference processes.',
   },
   decoderEnds: {
     name: 'mner_image_decoder_ends_total',

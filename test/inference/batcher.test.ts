@@ -101,6 +101,27 @@ describe('the batcher', () => {
     expect(batcher.queued).toBe(15);
   });
 
+  it('a process that hangs keeps what it has, and what is due goes to the other, full or not', async () => {
+    const handedOut: (readonly string[])[] = [];
+    const finish: (() => void)[] = [];
+    const { batcher, clock, settle } = setUp({
+      processes: 2,
+      // The first and the third are with the process that hangs.
+      run: (items, begun) =>
+        new Promise((resolve) => {
+          if (handedOut.push(items) !== 3) begun?.();
+          finish.push(() => resolve(items));
+        }),
+    });
+    for (let i = 0; i < 30; i++) void batcher.submit(`t${i}`, 10);
+    finish[1]?.();
+    await settle();
+    void batcher.submit('late', 10);
+    expect(handedOut).toHaveLength(3);
+    clock.advance(20);
+    expect(handedOut[3]).toEqual(['late']);
+  });
+
   it('a wait behind the batch that runs was told as inference: a tweet waits until its own batch begins', async () => {
     const { batcher, clock, events, runs, settle } = setUp();
     const results = Array.from({ length: 20 }, (_, i) => batcher.submit(`t${i}`, 10));

@@ -52,6 +52,21 @@ describe('inference processes side by side', () => {
     expect(hosts[1].pid).toBe(pids[1]);
   });
 
+  it('a process that is started again gets no call while another is ready, and one that gives up is left out', async () => {
+    const program = 'test/inference/programs/echo.mjs';
+    const stillborn = 'test/inference/programs/stillborn.mjs';
+    const good = createProcessHost({ models: [VISION], program });
+    const bad = createProcessHost({ models: [VISION], program: stillborn, backOffMs: 1, startAttempts: 2 });
+    const pool = createHostPool([bad, good]);
+    stops.push(() => pool.stop());
+    const started = pool.start().catch((error) => error);
+    await good.start();
+    for (const value of [1, 2]) await expect(pool.run('m', asks(value))).resolves.toEqual(asks(value));
+    await expect(started).resolves.toMatchObject({ code: 'inference_unavailable' });
+    const many = [3, 4, 5, 6].map((value) => pool.run('m', asks(value)));
+    await expect(Promise.all(many)).resolves.toEqual([3, 4, 5, 6].map(asks));
+  });
+
   it('stops all of them', async () => {
     const { pool, hosts } = await make();
     await pool.stop();

@@ -17,7 +17,8 @@ export function nullHost({ inputs, outputs }: NerManifest): InferenceHost {
     provider: 'none',
     async start() {},
     async stop() {},
-    async run(_model, feeds) {
+    async run(_model, feeds, begun) {
+      begun?.();
       const sizes = sizesOf(feeds);
       const zeros = ({ shape }: NerManifest['outputs'][string]): Tensor => {
         const dims = shape.map((dimension) =>

@@ -14,10 +14,13 @@ export function waitingHost(host: InferenceHost, msPerToken: number): InferenceH
     },
     start: () => host.start(),
     stop: () => host.stop(),
-    async run(model, feeds) {
+    async run(model, feeds, begun) {
+      const now = systemClock.now();
+      if (busyUntil <= now) begun?.();
+      else void delay(systemClock, busyUntil - now).then(begun);
       const tokens = feeds.input_ids?.dims.reduce((product, size) => product * size, 1) ?? 0;
       // Counted from moment to moment and not timer by timer, so that what timers are late by does not add up.
-      busyUntil = Math.max(busyUntil, systemClock.now()) + tokens * msPerToken;
+      busyUntil = Math.max(busyUntil, now) + tokens * msPerToken;
       await delay(systemClock, busyUntil - systemClock.now());
       return host.run(model, feeds);
     },

@@ -47,21 +47,21 @@ export const modelFields = {
   inference_timeout_ms: z.int().min(100).max(600_000).default(30_000).register(about, {
     section: 'Model',
     description:
-      'Time for one inference call; past it the inference process is taken for hung and started anew. Lower finds a hang sooner; it must leave room for the largest batch on the slowest machine.',
+      'Time for one inference call; past it the inference process that runs it is taken for hung and started anew. Lower finds a hang sooner; it must leave room for the largest batch on the slowest machine.',
     value: 'ms',
     unit: 'ms',
   }),
   threads: z.int().min(0).max(256).default(0).register(about, {
     section: 'Model',
     description:
-      'Threads that run the model, in all inference processes together; 0 takes one per core. Leave a core free when other work shares the machine.',
+      'Threads that run the model, shared out evenly (rounded down) among the `inference_processes`; 0 takes one per core. Leave a core free when other work shares the machine.',
     value: 'n',
     defaultText: 'one per core',
   }),
   inference_processes: z.int().min(1).max(64).nullable().default(null).register(about, {
     section: 'Model',
     description:
-      'Inference processes, which share the `threads`. Several with few threads each do more on a CPU than one with many, and each takes the memory of the model once more. `auto`: a worker takes one, or up to eight, whichever it has measured to be faster (see `batch_tokens`); on a GPU, and in commands, it is one.',
+      'Inference processes, which share the `threads`. Several with few threads each do more on a CPU than one with many, and each takes the memory of the model once more. `auto`: a worker takes one, or one for each thread up to eight, whichever it has measured to be faster (see `batch_tokens`), and the latter where it may not measure; where `providers` begins with an accelerator, and in other commands, it is one. A canary has as many of its own.',
     value: 'n',
     off: 'auto',
   }),
@@ -79,7 +79,7 @@ export const modelFields = {
   batch_tokens: z.int().min(256).max(65_536).nullable().default(null).register(about, {
     section: 'Model',
     description:
-      'Tokens of one inference call, padding included. Higher suits accelerators; on a CPU more than about 1024 adds waiting but hardly any speed. `auto`: a worker measures at its start what suits bundle and machine, also the number of processes where `inference_processes` is `auto` (about two seconds), and remembers it in `mner-stream/calibration.json` in the cache folder of its user; other commands, and a worker that starts with a canary or on a machine busier than it has cores, take what is remembered, or 1024.',
+      'Tokens of one inference call, padding included. Higher suits accelerators; on a CPU more than about 1024 adds waiting but hardly any speed. `auto`: a worker measures at its start what suits bundle and machine, also the number of processes where `inference_processes` is `auto` (about three seconds; so also where only the tokens are set), and remembers it in `mner-stream/calibration.json` in the cache folder of its user; other commands, and a worker that starts with a canary or on a machine busier than it has cores, take what is remembered, or 1024.',
     value: 'n',
     unit: 'tokens',
     off: 'auto',

@@ -26,7 +26,7 @@ export function kafkaBroker(options: KafkaOptions): Broker {
       return consumer;
     },
     async producer() {
-      const producer = await kafkaProducer(cluster, admin);
+      const producer = await kafkaProducer(cluster);
       open.add(producer);
       return producer;
     },

@@ -89,7 +89,7 @@ export function kafkaConsumer(cluster: KafkaCluster, admin: KafkaAdmin, options:
       .run({
         autoCommit: false, // Each commit would wait for the coordinator between two fetches: worth 2x to 20x.
         eachBatchAutoResolve: false, // A batch that we refuse must be fetched again.
-        partitionsConsumedConcurrently: 1, // Handing over is quick.
+        partitionsConsumedConcurrently: 1, // Handing over is quick, a short wait where little comes (linger.ts).
         eachBatch: (payload) => handOver(member, handlers, payload),
       })
       .catch((error) => crashed(member, handlers, error));

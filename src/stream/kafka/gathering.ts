@@ -1,27 +1,31 @@
+import { headerBytes } from '../headers.js';
 import type { OutputRecord, TopicPartition } from '../port.js';
 
 /** Records for one partition of a topic. */
-export interface Part {
+export interface Share {
   readonly partition: number;
   readonly records: readonly OutputRecord[];
 }
 
 export interface GatheringOptions {
   /** Writes to different partitions of one topic in one request. */
-  readonly write: (topic: string, parts: readonly Part[]) => Promise<void>;
-  /** Which partitions have their records although {@link write} has failed with this error. */
-  readonly written: (error: unknown) => ReadonlySet<number>;
+  readonly write: (topic: string, shares: readonly Share[]) => Promise<void>;
+  /**
+   * Where {@link write} has failed with this error because a broker has said so, the partitions that it took all the same; undefined where
+   * there was no answer, so that nobody knows.
+   */
+  readonly taken: (error: unknown) => ReadonlySet<number> | undefined;
   /** The broker that leads a partition; undefined where it is not known. */
   readonly leaderOf: (to: TopicPartition) => number | undefined;
 }
 
-export type Gathering = (to: TopicPartition, records: readonly OutputRecord[]) => Promise<void>;
-
-/** Records of one request; more of them cost kafkajs more than another request does. */
+/** Records and bytes of one request: kafkajs's cost grows with the one, and a thin line or a broker's limit is for the other. */
 const MOST_RECORDS = 512;
+const MOST_BYTES = 1024 * 1024;
 
-/** A part that waits for the end of the turn. */
-interface Waiting extends Part {
+/** A share that waits for the end of the turn. */
+interface Waiting extends Share {
+  readonly bytes: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -30,21 +34,25 @@ interface Waiting extends Part {
  * Sends to many partitions, few requests: what is sent to partitions of one topic and one broker within a turn of the event loop goes
  * together. A batch of inference brings on a dozen lanes at once, and a request costs worker and broker the same whatever is in it.
  *
- * A request that fails says of which partitions it was refused, if it was answered. The others are not written again. Of what has no
- * answer each part is tried once more by itself, so that every lane hears what befell its own records; and a partition goes by itself from
- * then on until a write succeeds, so that one that is away, hangs or refuses costs its neighbours no second time.
+ * Where a broker answers with an error, it says which partitions it took. Those are done; the others are written again one by one, so that each
+ * sender hears what befell its own records. Without an answer each sender hears just that, and tries again if its partition is still ours.
+ * After an error a partition goes by itself until a write to it succeeds: one that is away, hangs or refuses costs its
+ * neighbours no second time.
+ *
+ * What is known of leaders may be old. Then a request becomes several, and a broker that refuses its part of it does not say what another one
+ * took: records may be written twice, as at least once allows.
  *
  * @returns a send to one partition; calls to the same partition keep their order where each waits for the one before
  */
-export function gathering({ write, written, leaderOf }: GatheringOptions): Gathering {
-  const waiting = new Map<string, { topic: string; parts: Waiting[] }>();
+export function gathering({ write, taken, leaderOf }: GatheringOptions) {
+  const waiting = new Map<string, { topic: string; shares: Waiting[] }>();
   /** Partitions whose last write has failed. */
   const failing = new Set<string>();
 
-  const alone = async (topic: string, part: Part): Promise<void> => {
-    const key = `${topic}/${part.partition}`;
+  const alone = async (topic: string, share: Share): Promise<void> => {
+    const key = `${topic}/${share.partition}`;
     try {
-      await write(topic, [part]);
+      await write(topic, [share]);
       failing.delete(key);
     } catch (error) {
       failing.add(key);
@@ -52,17 +60,21 @@ export function gathering({ write, written, leaderOf }: GatheringOptions): Gathe
     }
   };
 
-  const together = async (topic: string, parts: readonly Waiting[]): Promise<void> => {
-    const [only] = parts;
-    if (only && parts.length === 1) return alone(topic, only).then(only.resolve, only.reject);
+  const together = async (topic: string, shares: readonly Waiting[]): Promise<void> => {
+    const [only] = shares;
+    if (only && shares.length === 1) return alone(topic, only).then(only.resolve, only.reject);
     try {
-      await write(topic, parts);
-      for (const { resolve } of parts) resolve();
+      await write(topic, shares);
+      for (const { resolve } of shares) resolve();
     } catch (error) {
-      const done = written(error);
-      for (const part of parts) {
-        if (done.has(part.partition)) part.resolve();
-        else void alone(topic, part).then(part.resolve, part.reject);
+      const done = taken(error);
+      for (const share of shares) {
+        if (done?.has(share.partition)) share.resolve();
+        else if (done) void alone(topic, share).then(share.resolve, share.reject);
+        else {
+          failing.add(`${topic}/${share.partition}`);
+          share.reject(error);
+        }
       }
     }
   };
@@ -70,35 +82,53 @@ export function gathering({ write, written, leaderOf }: GatheringOptions): Gathe
   const flush = (): void => {
     const groups = [...waiting.values()];
     waiting.clear();
-    for (const { topic, parts } of groups) for (const request of requestsOf(parts)) void together(topic, request);
+    for (const { topic, shares } of groups) for (const request of requestsOf(shares)) void together(topic, request);
   };
 
-  return (to, records) => {
+  return (to: TopicPartition, records: readonly OutputRecord[]): Promise<void> => {
     const leader = leaderOf(to);
     if (leader === undefined || failing.has(`${to.topic}/${to.partition}`))
       return alone(to.topic, { partition: to.partition, records });
     return new Promise((resolve, reject) => {
       if (waiting.size === 0) setImmediate(flush);
       const group = `${to.topic} ${leader}`;
-      const held = waiting.get(group) ?? { topic: to.topic, parts: [] };
+      const held = waiting.get(group) ?? { topic: to.topic, shares: [] };
       waiting.set(group, held);
-      held.parts.push({ partition: to.partition, records, resolve, reject });
+      held.shares.push({ partition: to.partition, records, bytes: bytesOf(records), resolve, reject });
     });
   };
 }
 
-/** Parts by requests: of a partition one, since a broker's limit counts all that a request brings to it. */
-function requestsOf(parts: readonly Waiting[]): Waiting[][] {
-  const requests: { parts: Waiting[]; partitions: Set<number>; records: number }[] = [];
-  for (const part of parts) {
+interface Request {
+  readonly shares: Waiting[];
+  readonly partitions: Set<number>;
+  records: number;
+  bytes: number;
+}
+
+/** Shares by requests: of a partition one, since a broker's limit counts all that a request brings to it. */
+function requestsOf(shares: readonly Waiting[]): Waiting[][] {
+  const requests: Request[] = [];
+  for (const share of shares) {
     const fits = requests.find(
-      ({ partitions, records }) => !partitions.has(part.partition) && records + part.records.length <= MOST_RECORDS,
+      ({ partitions, records, bytes }) =>
+        !partitions.has(share.partition) &&
+        records + share.records.length <= MOST_RECORDS &&
+        bytes + share.bytes <= MOST_BYTES,
     );
-    const request = fits ?? { parts: [], partitions: new Set(), records: 0 };
+    const request = fits ?? { shares: [], partitions: new Set(), records: 0, bytes: 0 };
     if (!fits) requests.push(request);
-    request.parts.push(part);
-    request.partitions.add(part.partition);
-    request.records += part.records.length;
+    request.shares.push(share);
+    request.partitions.add(share.partition);
+    request.records += share.records.length;
+    request.bytes += share.bytes;
   }
-  return requests.map((request) => request.parts);
+  return requests.map((request) => request.shares);
+}
+
+function bytesOf(records: readonly OutputRecord[]): number {
+  return records.reduce(
+    (sum, { key, value, headers }) => sum + (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers),
+    0,
+  );
 }

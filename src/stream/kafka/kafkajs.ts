@@ -101,7 +101,8 @@ function repairAnswers(): void {
         const written = data.topics.flatMap(({ partitions }) =>
           partitions.filter(({ errorCode }) => errorCode === 0).map(({ partition }) => partition),
         );
-        throw written.length > 0 ? partlyWritten(Object.assign(error as Error, { retriable: false }), written) : error;
+        const noted = partlyWritten(error as Error, written);
+        throw written.length > 0 ? Object.assign(noted, { retriable: false }) : noted;
       }
     };
   }

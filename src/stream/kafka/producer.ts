@@ -1,11 +1,11 @@
 import type { Producer as KafkaProducer, ProducerConfig, RecordMetadata } from 'kafkajs';
 import { MnerError } from '../../errors.js';
 import type { Producer } from '../port.js';
-import type { KafkaAdmin } from './admin.js';
+import { kafkaAdmin } from './admin.js';
 import type { KafkaCluster } from './client.js';
 import { compressionType } from './codecs.js';
 import { wireError } from './errors.js';
-import { gathering, type Part } from './gathering.js';
+import { gathering, type Share } from './gathering.js';
 import { knownLeaders } from './leaders.js';
 import { toMessage } from './records.js';
 import { partlyWritten, writtenIn } from './written.js';
@@ -21,6 +21,12 @@ export const EVERY_PRODUCER: ProducerConfig = {
       message.partition ?? 0,
   metadataMaxAge: 30_000,
 };
+
+/**
+ * How long a broker waits for its replicas; shorter than kafkajs waits for the broker, or one partition that lacks a replica would keep back the
+ * answer for all that share its request.
+ */
+const ACKS_TIMEOUT_MS = 5000;
 
 /**
  * kafkajs leaves out what is for a partition that its metadata does not have, and says that it was sent: one that was added a
@@ -46,7 +52,7 @@ export function requireWritten(answers: readonly RecordMetadata[], topic: string
  *
  * @throws MnerError `broker_unreachable`, `authentication_failed`
  */
-export async function kafkaProducer(cluster: KafkaCluster, admin: Pick<KafkaAdmin, 'leaders'>): Promise<Producer> {
+export async function kafkaProducer(cluster: KafkaCluster): Promise<Producer> {
   const compression = compressionType(cluster.compression);
   const open = async (otherwise: 'broker_unreachable' | 'broker_unavailable'): Promise<KafkaProducer> => {
     const client = cluster.client().producer({
@@ -74,22 +80,26 @@ export async function kafkaProducer(cluster: KafkaCluster, admin: Pick<KafkaAdmi
     client.catch(() => clients.delete(topic));
     return client;
   };
+  let stopped: Promise<void> | undefined;
   const close = async (): Promise<void> => {
+    await admin.stop();
     const opened = await Promise.allSettled([...clients.values(), ...(spare ? [spare] : [])]);
     await Promise.allSettled(opened.map((one) => (one.status === 'fulfilled' ? one.value.disconnect() : undefined)));
   };
-  const write = async (topic: string, parts: readonly Part[]): Promise<void> => {
+  const write = async (topic: string, shares: readonly Share[]): Promise<void> => {
+    if (stopped) throw new MnerError('broker_unavailable', 'The producer has stopped.');
     const client = await clientOf(topic);
-    const messages = parts.flatMap(({ partition, records }) => records.map((record) => toMessage(partition, record)));
-    const answers = await client.send({ topic, messages, acks: -1, compression });
-    const partitions = parts.map(({ partition }) => partition);
+    const messages = shares.flatMap(({ partition, records }) => records.map((record) => toMessage(partition, record)));
+    const answers = await client.send({ topic, messages, acks: -1, timeout: ACKS_TIMEOUT_MS, compression });
+    const partitions = shares.map(({ partition }) => partition);
     requireWritten(answers, topic, partitions);
   };
-  const send = gathering({ write, written: writtenIn, leaderOf: knownLeaders(admin.leaders, cluster.clock) });
-  let stopped: Promise<void> | undefined;
+  // Of its own: a question for one topic makes kafkajs forget for a moment what it knows of the others.
+  const admin = kafkaAdmin(cluster);
+  const leaderOf = knownLeaders(admin.leaders, cluster.clock);
+  const send = gathering({ write, taken: writtenIn, leaderOf });
   return {
     async send(to, records) {
-      if (stopped) throw new MnerError('broker_unavailable', 'The producer has stopped.');
       if (records.length === 0) return;
       try {
         await send(to, records);

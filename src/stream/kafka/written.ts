@@ -3,9 +3,9 @@ export function partlyWritten<E extends Error>(error: E, written: readonly numbe
   return Object.assign(error, { written });
 }
 
-/** The partitions that have their records although a write has failed with this error, as far as a broker has said so. */
-export function writtenIn(error: unknown): ReadonlySet<number> {
+/** The partitions that have their records although a write has failed with this error; undefined where no broker has answered. */
+export function writtenIn(error: unknown): ReadonlySet<number> | undefined {
   for (let next = error, depth = 0; next instanceof Error && depth < 10; next = next.cause, depth += 1)
     if ('written' in next) return new Set(next.written as readonly number[]);
-  return new Set();
+  return undefined;
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { kafkaBroker } from '#mner/stream/kafka/broker.js';
+import { gathering, type Share } from '#mner/stream/kafka/gathering.js';
 import { Kafka, logLevel } from '#mner/stream/kafka/kafkajs.js';
 import type { OutputRecord, Producer } from '#mner/stream/port.js';
 import { type FaultCluster, startFaultCluster } from '../../support/fault-cluster.js';
@@ -7,6 +8,62 @@ import { readWithKcat } from '../../support/ledger.js';
 import { NO_SERVERS } from '../../support/servers.js';
 import { eventually } from '../../support/worker-stage.js';
 import { freshName, text } from '../names.js';
+
+/** A log that writes as it is told to, by the number of the request. */
+function log(outcomes: Readonly<Record<number, Error>> = {}, taken: readonly number[] = []) {
+  const requests: string[] = [];
+  const send = gathering({
+    async write(topic: string, shares: readonly Share[]) {
+      requests.push(`${topic}:${shares.map(({ partition }) => partition).join()}`);
+      const error = outcomes[requests.length];
+      if (error) throw error;
+    },
+    taken: (error) => ((error as Error).message === 'no answer' ? undefined : new Set(taken)),
+    // Even partitions are led by one broker, odd ones by another, and of those from 90 on nobody knows.
+    leaderOf: ({ partition }) => (partition < 90 ? partition % 2 : undefined),
+  });
+  const all = (partitions: readonly number[], records = [text('x')]) =>
+    Promise.allSettled(partitions.map((partition) => send({ topic: 't', partition }, records))).then((found) =>
+      found.map(({ status }) => status === 'fulfilled'),
+    );
+  return { requests, all };
+}
+
+describe('writes of one turn', () => {
+  it('go together by broker; one whose leader nobody knows goes by itself', async () => {
+    const { requests, all } = log();
+    expect(await all([0, 1, 2, 3, 91])).toEqual(Array(5).fill(true));
+    expect(requests.sort()).toEqual(['t:0,2', 't:1,3', 't:91']);
+  });
+
+  it('of one partition never share a request, nor do more than 512 records or a mebibyte', async () => {
+    const { requests, all } = log();
+    await all([0, 0, 2]);
+    expect(requests).toEqual(['t:0,2', 't:0']);
+    await all([0, 2, 4], Array(200).fill(text('x')));
+    expect(requests.slice(2)).toEqual(['t:0,2', 't:4']);
+    await all([0, 2, 4], [text('x'.repeat(500_000))]);
+    expect(requests.slice(4)).toEqual(['t:0,2', 't:4']);
+  });
+
+  it('after an answer that refuses some, the others are done, and the refused ones go alone until they are written', async () => {
+    const { requests, all } = log({ 1: new Error('refused'), 2: new Error('refused'), 3: new Error('refused') }, [2]);
+    expect(await all([0, 2, 4])).toEqual([false, true, false]);
+    expect(requests).toEqual(['t:0,2,4', 't:0', 't:4']);
+    expect(await all([0, 2, 4, 6])).toEqual(Array(4).fill(true));
+    expect(requests.slice(3).sort()).toEqual(['t:0', 't:2,6', 't:4']);
+    expect(await all([0, 2, 4])).toEqual(Array(3).fill(true));
+    expect(requests.slice(6)).toEqual(['t:0,2,4']);
+  });
+
+  it('without an answer are not written again unasked: their lanes look first whether the partition is still theirs', async () => {
+    const { requests, all } = log({ 1: new Error('no answer') });
+    expect(await all([0, 2])).toEqual([false, false]);
+    expect(requests).toEqual(['t:0,2']);
+    expect(await all([0, 2])).toEqual([true, true]);
+    expect(requests.slice(1)).toEqual(['t:0', 't:2']);
+  });
+});
 
 describe.skipIf(NO_SERVERS)(`writes to many partitions, with a real Kafka${NO_SERVERS}`, { timeout: 120_000 }, () => {
   let cluster: FaultCluster;
