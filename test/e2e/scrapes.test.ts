@@ -7,8 +7,8 @@ import { LONG, seen } from '../support/seen.js';
 import { NO_SERVERS } from '../support/servers.js';
 import { tweet, workerStage } from '../support/worker-stage.js';
 
-/** About three seconds of the real model. */
-const TWEETS = 600;
+/** Some seconds of the real model, beside which what a storm leaves behind to be tidied up is little. */
+const TWEETS = 2000;
 const HANGING = 20;
 /** Scrapes a second. */
 const STORM = 1000;
