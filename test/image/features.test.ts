@@ -89,6 +89,29 @@ describe('with a host of its own mind', () => {
     expect(features[1]).not.toBeNull();
   });
 
+  it('runs as many batches side by side as the host has processes', async () => {
+    const rows: number[] = [];
+    const answers: (() => void)[] = [];
+    const host: InferenceHost = {
+      ...hostThat((_, count) => outputs(count)),
+      processes: 2,
+      run: (_, { pixels }) =>
+        new Promise((resolve) => {
+          const count = pixels?.dims[0] ?? 0;
+          rows.push(count);
+          answers.push(() => resolve(outputs(count)));
+        }),
+    };
+    const extractor = createFeatureExtractor({ host, bundle: TINY });
+    const features = [1, 2, 3, 4].map((value) => extractor.extract(inOneColour(value, 0, 0)));
+    expect(rows).toEqual([1, 1]);
+    answers[1]?.();
+    await features[1];
+    expect(rows).toEqual([1, 1, 2]);
+    for (const answer of answers) answer();
+    expect(await Promise.all(features)).not.toContain(null);
+  });
+
   it('passes the host’s own failure on, and goes on when it recovers', async () => {
     let up = false;
     const host = hostThat((_, rows) => {
