@@ -107,6 +107,7 @@ describe('with a host of its own mind', () => {
     expect(rows).toEqual([1, 1]);
     answers[1]?.();
     await features[1];
+    await new Promise(setImmediate);
     expect(rows).toEqual([1, 1, 2]);
     for (const answer of answers) answer();
     expect(await Promise.all(features)).not.toContain(null);
