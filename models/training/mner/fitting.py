@@ -1,6 +1,6 @@
 """What every training shares: where it computes, its schedule, the moving average of its weights, and how it goes on after an interruption.
 
-The same code runs on a CPU (float32) and on a GPU (bfloat16 where autocast takes it). A run writes `last.pt` after each epoch; one that was cut
+The same code runs on a CPU and on a GPU, in bfloat16 where that is quick (`autocast`). A run writes `last.pt` after each epoch; one that was cut
 off reads it and goes on, and since each epoch draws its chances from its own number, it comes to the same end.
 """
 
@@ -36,7 +36,9 @@ def prepare_machine(args: Namespace) -> torch.device:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    """bfloat16 where the machine computes in it: every GPU, and a CPU with AVX-512 BF16, which trains half as fast again with it."""
+    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
 def parameter_groups(model: nn.Module, rate_of: Callable[[str], float], decay: float) -> list[dict[str, Any]]:

@@ -86,8 +86,9 @@ def soften(model: Ensemble, rows: list[Encoded], gold: bool, pieces: Pieces, tem
 def distillation_loss(model: Tagger, batch: Batch, lessons: list[Lesson], gold: float, temperature: float) -> Tensor:
     every = model.branch(*batch.text()).emissions.float()  # [B,T,heads,labels]
     device, size, heads = every.device, len(lessons), every.shape[2]
-    taught = torch.nn.utils.rnn.pad_sequence([x.labels for x in lessons], batch_first=True).to(device).float()
-    pairs = torch.stack([x.pairs for x in lessons]).to(device).float()
+    # As float32 from the start: autocast on a CPU knows no float16.
+    taught = torch.nn.utils.rnn.pad_sequence([x.labels.float() for x in lessons], batch_first=True).to(device)
+    pairs = torch.stack([x.pairs.float() for x in lessons]).to(device)
     known = torch.tensor([x.gold for x in lessons], device=device)
 
     # Rows of a labelled corpus learn under their own convention alone, the others under every convention.
