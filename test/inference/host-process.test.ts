@@ -42,16 +42,17 @@ describe('an inference process that fails', () => {
   });
 
   it('killed with -9: the call that ran fails, and those behind it are answered by its successor', async () => {
-    const { host, events } = make();
+    const { host, events } = make(echo);
     await host.start();
     const pid = host.pid!;
-    const [first, ...others] = [1, 2, 3].map((colour) => host.run('vision-tiny', picture(colour)));
+    // The first would never be answered: a real one may be, before the signal has come.
+    const [first, ...others] = [99, 2, 3].map((value) => host.run('m', asks(value)));
     process.kill(pid, 'SIGKILL');
     await expect(first).rejects.toMatchObject({
       code: 'inference_poison',
       message: expect.stringContaining('SIGKILL'),
     });
-    for (const outputs of await Promise.all(others)) expect(outputs).toHaveProperty('grid');
+    expect(await Promise.all(others)).toEqual([2, 3].map(asks));
     expect(host.pid).not.toBe(pid);
     expect(events.filter((event) => event.type === 'inference_restart')).toHaveLength(1);
   });
