@@ -7,6 +7,11 @@ import { openTested, type TestGround } from './tested-host.js';
 /** Inference processes that work side by side, and the threads of each. */
 export type Division = Pick<Tuning, 'processes' | 'threads'>;
 
+/** So many threads, shared out evenly, rounded down; at least one to each process. */
+export function divide(threads: number, processes: number): Division {
+  return { processes, threads: Math.max(1, Math.floor(threads / processes)) };
+}
+
 /** Started processes as one host, and how many they are: on an accelerator always one. */
 export interface Pool {
   readonly host: InferenceHost;

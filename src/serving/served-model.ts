@@ -48,11 +48,7 @@ export interface Ground {
  * @param wishes a host in place of processes of its own; whether it may be measured first
  * @throws MnerError `bad_bundle`, `provider_unavailable`, `inference_unavailable`, `inference_poison` when the model does not run
  */
-export async function serveModel(
-  models: Models,
-  ground: Ground,
-  wishes: HostWishes = { calibrate: false },
-): Promise<ServedModel> {
+export async function serveModel(models: Models, ground: Ground, wishes: HostWishes): Promise<ServedModel> {
   const emit = splitByBundle(ground.emit, models.ner.manifest.name);
   const tuned = await openHost(models, { ...ground, emit }, wishes);
   try {

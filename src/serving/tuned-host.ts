@@ -8,7 +8,7 @@ import type { InferenceHost } from '../inference/port.js';
 import { BESIDE_MS, BUDGETS, chooseSpeed, measureSpeeds, TRIAL_PIECES } from '../inference/speed.js';
 import { recallTuning, rememberTuning, speedFilePath, type Tuning } from '../inference/speed-file.js';
 import { encoderOf, identityOfModels, type Models } from '../models.js';
-import { type Division, openPool, type Pool } from './open-pool.js';
+import { type Division, divide, openPool, type Pool } from './open-pool.js';
 import type { Ground } from './served-model.js';
 
 /** How a model is fed, and how that was found. */
@@ -102,10 +102,6 @@ function divisionsOf({ threads, inference_processes: wanted, providers }: Config
   // An accelerator is one, and operators that it lacks have all threads.
   const most = providers[0] === 'cpu' ? Math.min(threads, MOST_PROCESSES) : 1;
   return most > 1 ? [divide(threads, 1), divide(threads, most)] : [divide(threads, 1)];
-}
-
-function divide(threads: number, processes: number): Division {
-  return { processes, threads: Math.max(1, Math.floor(threads / processes)) };
 }
 
 /** The trials. What is faster stays, and becomes the host. */

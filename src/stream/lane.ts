@@ -1,5 +1,5 @@
 import { MnerError } from '../errors.js';
-import { headerBytes } from './headers.js';
+import { headerBytes, recordBytes } from './headers.js';
 import type { Outcome } from './outcome.js';
 import type { InputRecord } from './port.js';
 
@@ -267,8 +267,8 @@ export function createLane(topic: string, partition: number): Lane {
 const OVERHEAD_BYTES = 1024;
 
 /** The memory that a record holds from its arrival on, roughly. */
-export function heldBytes({ key, value, headers }: InputRecord): number {
-  return OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers);
+export function heldBytes(record: InputRecord): number {
+  return OVERHEAD_BYTES + recordBytes(record);
 }
 
 /** What the outcome adds to a batch on the wire; the broker's framing is a few bytes more. */

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../clock.js';
 import { MnerError } from '../errors.js';
 import { type Emit, silent } from '../telemetry/events.js';
-import { headerBytes } from './headers.js';
+import { recordBytes } from './headers.js';
 import { createGroup, type MemoryGroup } from './memory-group.js';
 import { createTransactions, type TransactionWire } from './memory-transactions.js';
 import type {
@@ -216,8 +216,4 @@ export function memoryBroker(options: MemoryBrokerOptions = {}): MemoryBroker {
       return () => set.delete(callback);
     },
   };
-}
-
-function recordBytes({ key, value, headers }: OutputRecord): number {
-  return (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers);
 }

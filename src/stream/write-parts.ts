@@ -1,5 +1,5 @@
 import { MnerError } from '../errors.js';
-import { headerBytes } from './headers.js';
+import { recordBytes } from './headers.js';
 import type { OutputRecord, TopicPartition } from './port.js';
 
 /** Writes records to one partition, all or none. @throws MnerError `output_too_large`, `output_refused` and others */
@@ -57,8 +57,7 @@ function parts<T extends Item>(items: readonly T[]): T[][] {
   let part: T[] = [];
   let bytes = 0;
   for (const item of items) {
-    const { key, value, headers } = item.output;
-    const size = (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers);
+    const size = recordBytes(item.output);
     if (part.length > 0 && (part.length >= SEND_RECORDS || bytes + size > SEND_BYTES)) {
       cut.push(part);
       part = [];

@@ -8,6 +8,7 @@ import type { Row } from '../../inference/row.js';
 import { startKafka } from '../../local/kafka.js';
 import { startRedis } from '../../local/redis.js';
 import { encoderOf, loadModels, type Models } from '../../models.js';
+import { divide } from '../../serving/open-pool.js';
 import { openStations } from '../../stations.js';
 import type { Broker } from '../../stream/port.js';
 import { silent } from '../../telemetry/events.js';
@@ -148,7 +149,7 @@ interface Feeding {
 
 /** Threads of one of the worker's inference processes. */
 export function threadsOfOne({ threads, inference_processes }: LabConfig): number {
-  return Math.max(1, Math.floor(threads / inference_processes));
+  return divide(threads, inference_processes).threads;
 }
 
 /**

@@ -1,4 +1,5 @@
-import { headerBytes } from '../headers.js';
+import { recordBytes } from '../headers.js';
+import { keyOf } from '../partition-key.js';
 import type { OutputRecord, TopicPartition } from '../port.js';
 
 /** Records for one partition of a topic. */
@@ -50,7 +51,7 @@ export function gathering({ write, taken, leaderOf }: GatheringOptions) {
   const failing = new Set<string>();
 
   const alone = async (topic: string, share: Share): Promise<void> => {
-    const key = `${topic}/${share.partition}`;
+    const key = keyOf({ topic, partition: share.partition });
     try {
       await write(topic, [share]);
       failing.delete(key);
@@ -72,7 +73,7 @@ export function gathering({ write, taken, leaderOf }: GatheringOptions) {
         if (done?.has(share.partition)) share.resolve();
         else if (done) void alone(topic, share).then(share.resolve, share.reject);
         else {
-          failing.add(`${topic}/${share.partition}`);
+          failing.add(keyOf({ topic, partition: share.partition }));
           share.reject(error);
         }
       }
@@ -87,8 +88,7 @@ export function gathering({ write, taken, leaderOf }: GatheringOptions) {
 
   return (to: TopicPartition, records: readonly OutputRecord[]): Promise<void> => {
     const leader = leaderOf(to);
-    if (leader === undefined || failing.has(`${to.topic}/${to.partition}`))
-      return alone(to.topic, { partition: to.partition, records });
+    if (leader === undefined || failing.has(keyOf(to))) return alone(to.topic, { partition: to.partition, records });
     return new Promise((resolve, reject) => {
       if (waiting.size === 0) setImmediate(flush);
       const group = `${to.topic} ${leader}`;
@@ -127,8 +127,5 @@ function requestsOf(shares: readonly Waiting[]): Waiting[][] {
 }
 
 function bytesOf(records: readonly OutputRecord[]): number {
-  return records.reduce(
-    (sum, { key, value, headers }) => sum + (key?.length ?? 0) + (value?.length ?? 0) + headerBytes(headers),
-    0,
-  );
+  return records.reduce((sum, record) => sum + recordBytes(record), 0);
 }
