@@ -1,7 +1,7 @@
 """int8 for CPUs: static ranges for what flows, per-channel scales for what stands still.
 
 Each large `MatMul` with constant weights becomes `QuantizeLinear` (a range fixed at calibration, never one of the batch at hand, so
-that a tweet's answer does not depend on its neighbours) and `MatMulIntegerToFloat`, whose bias is the following `Add`. The plain
+that a tweet's answer does not depend on its neighbours; `rounding.py` chooses it) and `MatMulIntegerToFloat`, whose bias is the following `Add`. The plain
 Q/DQ form of the same numbers runs three times slower: ONNX Runtime joins it only where the output is quantised too.
 
 Activations are unsigned, weights signed with **seven bits** (-63…63): without VNNI, u8×s8 products are added in pairs in 16 bits and
@@ -13,7 +13,6 @@ Word embeddings are stored as int8 with one scale per row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +21,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-Array = NDArray[np.float32]
-WEIGHT_LIMIT = 63
+from mner.export.rounding import Array, Range, choose_range, quantise_weight
+
 SMALLEST = 16_000  # weights with fewer numbers stay as they are
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    scale: float
-    zero: int
 
 
 def find_linears(model: onnx.ModelProto, keep: Callable[[Array], bool]) -> list[onnx.NodeProto]:
@@ -45,47 +38,27 @@ def find_linears(model: onnx.ModelProto, keep: Callable[[Array], bool]) -> list[
     return found
 
 
-def best_range(values: Array, steps: int = 24) -> Range:
-    """The 8-bit range with the least squared error over these values, zero always inside it."""
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    best, chosen = np.inf, Range(1.0, 0)
-    for share in np.linspace(1.0, 0.3, steps):
-        scale = max((high - low) * share / 255, 1e-8)
-        zero = int(np.clip(round(-low * share / scale), 0, 255))
-        coded = np.clip(np.rint(values / scale) + zero, 0, 255)
-        error = float(np.square((coded - zero) * scale - values).mean())
-        if error < best:
-            best, chosen = error, Range(scale, zero)
-    return chosen
-
-
-def calibrate(path: Path, tensors: list[str], feeds: Iterable[dict[str, NDArray]], sample: int = 400_000) -> dict[str, Range]:
-    """Run the float graph over real tweets and pick a range for each tensor."""
+def calibrate(path: Path, read_by: dict[str, Array], feeds: Iterable[dict[str, NDArray]], sample: int = 1500) -> dict[str, Range]:
+    """Run the float graph over real tweets and pick a range for each tensor; `read_by`: its name and the weights [K,N] that read it, side by side."""
     model = onnx.load(str(path))
-    model.graph.output.extend(onnx.ValueInfoProto(name=t) for t in tensors)
+    model.graph.output.extend(onnx.ValueInfoProto(name=t) for t in read_by)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    seen: dict[str, list[Array]] = {t: [] for t in tensors}
+    seen: dict[str, list[Array]] = {t: [] for t in read_by}
     for feed in feeds:
-        for name, value in zip(tensors, session.run(tensors, feed), strict=True):
-            seen[name].append(value.reshape(-1).astype(np.float32))
+        for name, value in zip(read_by, session.run(list(read_by), feed), strict=True):
+            seen[name].append(value.reshape(-1, value.shape[-1]).astype(np.float32))
     random = np.random.default_rng(0)
     ranges = {}
-    for name in tensors:
+    for name, weight in read_by.items():
         values = np.concatenate(seen.pop(name))
-        extremes = values[[values.argmin(), values.argmax()]]
+        largest = np.abs(values).max(0)
         if len(values) > sample:
-            values = np.concatenate([random.choice(values, sample, replace=False), extremes])
-        ranges[name] = best_range(values)
+            values = values[random.choice(len(values), sample, replace=False)]
+        ranges[name] = choose_range(values, largest, weight)
     return ranges
-
-
-def quantise_weight(weight: Array) -> tuple[NDArray[np.int8], Array]:
-    """weight [K,N] → int8 [K,N] and one scale per column [N]"""
-    scale = np.maximum(np.abs(weight).max(0) / WEIGHT_LIMIT, 1e-10).astype(np.float32)
-    return np.clip(np.rint(weight / scale), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8), scale
 
 
 def quantise(source: Path, target: Path, feeds: Iterable[dict[str, NDArray]], keep: Callable[[Array], bool] = lambda w: False) -> int:
@@ -93,8 +66,11 @@ def quantise(source: Path, target: Path, feeds: Iterable[dict[str, NDArray]], ke
     model = onnx.load(str(source))
     graph = model.graph
     linears = find_linears(model, keep)
-    ranges = calibrate(source, sorted({n.input[0] for n in linears}), feeds)
     constants = {t.name: t for t in graph.initializer}
+    weights: dict[str, list[Array]] = {}
+    for node in linears:
+        weights.setdefault(node.input[0], []).append(numpy_helper.to_array(constants[node.input[1]]))
+    ranges = calibrate(source, {name: np.concatenate(some, 1) for name, some in weights.items()}, feeds)
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
@@ -114,9 +90,15 @@ def quantise(source: Path, target: Path, feeds: Iterable[dict[str, NDArray]], ke
                 numpy_helper.from_array(np.float32(limits.scale), f"{value}_scale"),
                 numpy_helper.from_array(np.uint8(limits.zero), f"{value}_zero"),
             ]
-            nodes.append(helper.make_node("QuantizeLinear", [value, f"{value}_scale", f"{value}_zero"], [f"{value}_u8"]))
-        weight, scale = quantise_weight(numpy_helper.to_array(constants[weight_name]))
-        added += [numpy_helper.from_array(weight, f"linear{i}_s8"), numpy_helper.from_array(scale, f"linear{i}_scale")]
+            even = value
+            if limits.divisors is not None:
+                even = f"{value}_even"
+                added.append(numpy_helper.from_array(1 / limits.divisors, f"{value}_factors"))
+                nodes.append(helper.make_node("Mul", [value, f"{value}_factors"], [even]))
+            nodes.append(helper.make_node("QuantizeLinear", [even, f"{value}_scale", f"{value}_zero"], [f"{value}_u8"]))
+        weight = numpy_helper.to_array(constants[weight_name])
+        coded_weight, scale = quantise_weight(weight if limits.divisors is None else weight * limits.divisors[:, None])
+        added += [numpy_helper.from_array(coded_weight, f"linear{i}_s8"), numpy_helper.from_array(scale, f"linear{i}_scale")]
 
         output, bias = node.output[0], ""
         after = readers.get(output, [])

@@ -38,11 +38,15 @@ class Graph:
 
     def linears(self) -> list[tuple[Array, Array]]:
         """Weight [in,out] and bias [out] of each int8 matrix product that has a bias, scales multiplied back in."""
+        made_by = {name: node for node in self.nodes for name in node.output}
         out = []
         for node in self.nodes:
             if node.op_type == "MatMulIntegerToFloat" and len(node.input) == 7:
                 weight, scale, bias = (self.constants[node.input[i]] for i in (1, 3, 6))
-                out.append((weight.astype(np.float32) * scale, bias))
+                before = made_by[made_by[node.input[0]].input[0]]
+                factors = self.constants.get(before.input[1]) if before.op_type == "Mul" else None
+                evened = factors is not None and factors.shape == (len(weight),)  # by mner.export.rounding
+                out.append((weight * scale * factors[:, None] if evened else weight * scale, bias))
         return out
 
     def of(self, kind: str) -> list[list[Array]]:
