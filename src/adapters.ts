@@ -92,7 +92,15 @@ export function redisOf(config: Config, url: string, emit: Emit): Cache {
     key: pem('redis_key_file', config),
   };
   const tls = url.startsWith('rediss://') ? certificates(files, emit) : undefined;
-  return redisCache({ url, mode, sentinelName, sentinelPassword, ...(tls && { tls }), emit });
+  return redisCache({
+    url,
+    mode,
+    sentinelName,
+    sentinelPassword,
+    commandTimeoutMs: config.redis_timeout_ms,
+    ...(tls && { tls }),
+    emit,
+  });
 }
 
 export function originOf(config: Config, emit: Emit): Origin {

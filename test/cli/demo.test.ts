@@ -17,7 +17,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'mner-demo-'));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const env = () => ({ ...TINY, MNER_TEST_MARK: mark, TMPDIR: folder });
+const env = () => ({ ...TINY, MNER_TEST_MARK: mark, TMPDIR: folder, MNER_IMAGE_BUDGET_MS: '60000' });
 
 /** Every sample with its entities, and nothing else, on stdout. */
 function expectSamples(stdout: string): void {

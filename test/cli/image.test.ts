@@ -141,7 +141,7 @@ it('a picture from the cache is not fetched; --save fetches it anew, and draws w
   onTestFinished(() => redis.stop());
   let body: Buffer = await jpeg();
   const { url, paths, allow } = await served((_, socket) => void socket.write(answer('200 OK', {}, body)));
-  const more = { ...allow, MNER_REDIS_URL: redis.url };
+  const more = { ...allow, MNER_REDIS_URL: redis.url, MNER_REDIS_TIMEOUT_MS: '5000' };
   const path = `/${randomUUID()}.jpg`;
   expect(await seen(url + path, [], more)).toMatchObject({
     status: 'used',

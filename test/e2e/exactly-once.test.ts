@@ -68,5 +68,5 @@ describe.skipIf(NO_SERVERS)(`a worker that delivers exactly once${NO_SERVERS}`, 
     const offsets = await broker.offsets(input, group);
     for (const { partition, committed } of offsets) expect(committed).toBe(BigInt(partition === 0 ? 21 : 20));
     await reader.stop();
-  }, 60_000);
+  }, 120_000);
 });

@@ -82,12 +82,13 @@ describe.skipIf(missing)(
         // Two workers share two cores with everything else that runs here: nobody is in a hurry.
         MNER_IMAGE_BUDGET_MS: '100000',
         MNER_IMAGE_FETCH_TIMEOUT_MS: '30000',
+        MNER_REDIS_TIMEOUT_MS: '5000',
         MNER_THREADS: '1',
       };
       workers.push(...(await Promise.all([startWorker(env), startWorker(env)])));
       await send(broker, topics.input, tweets);
       await outputs.count(TWEETS);
-    }, 150_000);
+    }, 300_000);
 
     afterAll(async () => {
       await Promise.all(workers.map((worker) => worker.stop()));

@@ -5,7 +5,8 @@ import { eventually, metric, tweet } from '../support/worker-stage.js';
 import { BOTH, secondsSince, stage } from './stage.js';
 import { TWEETS } from './tweets.js';
 
-const DRAIN_S = 5;
+const DRAIN_S = 20;
+const PATIENT = { MNER_DRAIN_TIMEOUT_MS: String(DRAIN_S * 1000), MNER_SESSION_TIMEOUT_MS: '30000' };
 
 /** No two texts alike, since what is the same is read once. */
 const DISTINCT = {
@@ -20,7 +21,7 @@ describe('a real worker that is told to stop, on three brokers', { timeout: 90_0
     'fault 9: SIGTERM under load: drained in time, exit 0, nothing twice: %s',
     async (delivery, { task }) => {
       const { ledger, worker } = await on.play(delivery, { partitions: 4, ...TWEETS });
-      const first = await worker();
+      const first = await worker(PATIENT);
       const loaded = new AbortController();
       const load = ledger.load(1000, loaded.signal);
       await ledger.progress(1500);
@@ -44,7 +45,7 @@ describe('a real worker that is told to stop, on three brokers', { timeout: 90_0
     'fault 9: SIGTERM with far more begun than the model reads in time: exit 0, the rest is left to the next: %s',
     async (delivery, { task }) => {
       const { ledger, worker } = await on.play(delivery, { partitions: 4, ...DISTINCT });
-      const first = await worker({ MNER_DRAIN_TIMEOUT_MS: '20000', MNER_SESSION_TIMEOUT_MS: '30000' });
+      const first = await worker(PATIENT);
       await ledger.feed(50);
       await ledger.all();
       // A model that stands still is the slowest there is, on any machine: it has one batch or two, and the rest waits before it.

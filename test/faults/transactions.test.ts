@@ -151,7 +151,7 @@ describe('a transaction that is interrupted, on three brokers', { timeout: 60_00
   }) => {
     const { ledger, member } = await on.play('exactly_once', { partitions: 1 });
     await ledger.feed(200);
-    const worker = member('worker', { timeoutMs: 1000 });
+    const worker = member('worker');
     await worker.says(transaction('committed'));
     const slow = on.cluster.faults.hold({ api: 'Produce', side: 'response', client: 'worker' });
     await slow.caught;

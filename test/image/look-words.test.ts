@@ -83,7 +83,7 @@ it('goes on without words that take too long, and asks again after ten minutes',
       return cache.set(key, value, seconds);
     },
   };
-  const { images, origin } = open({ words: { ...FAULTS, timeoutMs: 2_000 }, cache: watched });
+  const { images, origin } = open({ words: { ...FAULTS, timeoutMs: 8_000 }, cache: watched });
   for (const [name, width] of [
     ['warm', 7],
     ['spins', 2],

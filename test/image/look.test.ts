@@ -54,7 +54,8 @@ function open(parts: Opening = {}) {
     bundle: parts.version === undefined ? TINY : { ...TINY, version: parts.version },
     emit: (event) => void events.push(event),
     ...(parts.clock && { clock: parts.clock }),
-    ...(parts.options && { options: parts.options }),
+    // By the machine's own clock nobody is in a hurry.
+    options: { ...(!parts.clock && { budgetMs: 60_000 }), ...parts.options },
   });
   opened.push(images);
   return { images, origin, cache, events };

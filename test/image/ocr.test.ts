@@ -100,7 +100,7 @@ describe('an engine that is hurt', () => {
     await reader.read(FINE);
     const { pid } = reader;
     process.kill(pid ?? 0, 'SIGKILL');
-    await expect.poll(() => reader.pid).toBeNull();
+    await expect.poll(() => reader.pid, { timeout: 30_000 }).toBeNull();
     expect(await reader.read(FINE)).toBe('77');
     expect(notes()).toEqual(['The process that reads words was ended by SIGKILL.']);
   });
@@ -110,7 +110,7 @@ describe('an engine that is hurt', () => {
     const { program, letStart } = slowEngine();
     const { reader, results, events } = make({ program, clock, timeoutMs: 2_000 });
     const first = reader.read(FINE);
-    await expect.poll(() => reader.pid).not.toBeNull();
+    await expect.poll(() => reader.pid, { timeout: 30_000 }).not.toBeNull();
     clock.advance(2_000);
     expect(await first).toBeNull();
     expect(results()).toEqual(['timed_out']);

@@ -55,7 +55,7 @@ export function servers(): Servers {
     async cluster() {
       const config = {
         'cluster-enabled': 'yes',
-        'cluster-node-timeout': '1000',
+        'cluster-node-timeout': '3000',
         'cluster-require-full-coverage': 'no',
       };
       const nodes = await Promise.all([0, 1, 2].map(() => redis(config)));
@@ -72,7 +72,7 @@ export function servers(): Servers {
           'bind 127.0.0.1',
           `dir ${dir}`,
           `sentinel monitor pictures 127.0.0.1 ${master.port} 1`,
-          'sentinel down-after-milliseconds pictures 500',
+          'sentinel down-after-milliseconds pictures 3000',
           'sentinel failover-timeout pictures 2000',
         ];
         await writeFile(file, lines.join('\n'));

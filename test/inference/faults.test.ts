@@ -121,9 +121,11 @@ describe('tweets that spoil a batch, with real sessions in a real process', () =
     task,
   }) => {
     const { host, read, batches, events } = await open(TINY);
+    const pid = host.pid as number;
+    // It stands still until it dies, or it might have answered before.
+    process.kill(pid, 'SIGSTOP');
     const reading = read(tweets(-1, ''));
     await until(() => batches.length > 0);
-    const pid = host.pid as number;
     process.kill(pid, 'SIGKILL');
     expect(codes(await reading)).toEqual(others(-1));
     expect(events.filter(({ type }) => type === 'inference_restart')).toHaveLength(1);

@@ -73,7 +73,7 @@ describe('when the parent dies, its guarded process and its folder go too', () =
     const { parent, pid, folder } = await parentOfSleep('');
     process.kill(-(parent.pid ?? 0), signal);
     await gone(pid);
-    await expect.poll(() => existsSync(folder)).toBe(false);
+    await expect.poll(() => existsSync(folder), { timeout: 15_000 }).toBe(false);
   });
 
   it('by a crash', async () => {

@@ -29,7 +29,12 @@ export const FAULTY = {
 };
 
 /** As {@link TINY}, with the real servers. */
-export const TINY_WITH_SERVERS = { ...TINY, MNER_BROKERS: BROKERS, MNER_REDIS_URL: REDIS };
+export const TINY_WITH_SERVERS = {
+  ...TINY,
+  MNER_BROKERS: BROKERS,
+  MNER_REDIS_URL: REDIS,
+  MNER_REDIS_TIMEOUT_MS: '5000',
+};
 
 /** The folder of the toys: a bundle for each kind of input, whose emissions tell what it was fed (mner/fixtures/toys.py). */
 export const TOY_BUNDLES = fileURLToPath(new URL('../fixtures/toys', import.meta.url));

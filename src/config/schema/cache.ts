@@ -33,6 +33,13 @@ export const cacheFields = {
     allowed: 'a text that is not empty',
     secret: true,
   }),
+  redis_timeout_ms: z.int().min(1).max(10_000).default(50).register(about, {
+    section: 'Cache',
+    description:
+      'How long one trip to Redis may take; what is not answered by then counts as not remembered, and the worker goes on. Higher suits a Redis far away, at the price of tweets that wait for it when it hangs.',
+    value: 'ms',
+    unit: 'ms',
+  }),
   redis_ca_file: optionalFile('Certificate authority (PEM) that signs Redis; unset trusts those of Node.', 'Cache'),
   redis_cert_file: optionalFile(
     'Client certificate (PEM), for a Redis that asks for one (`tls-auth-clients`).',

@@ -127,9 +127,9 @@ describe.skipIf(!here)('a Redis that refuses (skipped without MNER_TEST_REDIS_UR
     for (let at = 0; at < 1_000; at += 1) pipeline.set(key(), 'x'.repeat(1_000));
     await pipeline.exec();
     await admin.save();
-    await admin.config('SET', 'key-load-delay', 1_000);
+    await admin.config('SET', 'key-load-delay', 5_000);
     const down = degraded(true);
-    // A second for a thousand keys, in which every command is answered with LOADING.
+    // Five seconds for a thousand keys, in which every command is answered with LOADING.
     const reload = admin.call('DEBUG', 'RELOAD', 'NOSAVE').then(
       () => null,
       (error: unknown) => error,

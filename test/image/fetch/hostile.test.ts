@@ -44,7 +44,7 @@ const open = (options: HttpOriginOptions): Promise<Origin> => closeLater(httpOri
 /** Names resolve as `tell` says, by a real name server. */
 async function resolver(tell: Tell) {
   const dns = await closeLater(evilDns(tell));
-  return createResolve({ servers: [dns.server], timeoutMs: 100, tries: 1 });
+  return createResolve({ servers: [dns.server], timeoutMs: 4_000, tries: 1 });
 }
 
 const TARGETS = [

@@ -15,7 +15,7 @@ afterEach(async () => {
 async function resolving(tell: Tell, options: ResolverOptions = {}) {
   const dns = await evilDns(tell);
   open.push(dns);
-  const resolve = createResolve({ servers: [dns.server], timeoutMs: 100, tries: 1, ...options });
+  const resolve = createResolve({ servers: [dns.server], timeoutMs: 4_000, tries: 1, ...options });
   const ask = (name: string) =>
     new Promise<string[]>((settle, reject) => {
       resolve(name, (error, answers) => (error ? reject(error) : settle(answers.map(({ address }) => address))));
@@ -40,7 +40,7 @@ it('does not wait long for the other family', async () => {
 });
 
 it('says that a name is unknown, and that nobody answers', async () => {
-  const { ask } = await resolving((name) => (name === 'gone.example' ? 'unknown' : 'silent'));
+  const { ask } = await resolving((name) => (name === 'gone.example' ? 'unknown' : 'silent'), { timeoutMs: 1_000 });
   await expect(ask('gone.example')).rejects.toMatchObject({ code: 'ENOTFOUND' });
   await expect(ask('silent.example')).rejects.toMatchObject({ code: 'ETIMEOUT' });
 });
@@ -75,7 +75,7 @@ it('believes the file of hosts, and asks for no search domain', async () => {
 });
 
 it('leaves libuv’s threads to others while names hang', async () => {
-  const { ask } = await resolving(() => 'silent');
+  const { ask } = await resolving(() => 'silent', { timeoutMs: 3_000 });
   const hanging = Array.from({ length: 16 }, (_, index) => ask(`${index}.silent.example`).catch(() => 'hung'));
   expect((await lookup('localhost')).address).toEqual(expect.any(String));
   expect(await Promise.race([hanging[0], Promise.resolve('others first')])).toBe('others first');

@@ -71,7 +71,11 @@ describe.skipIf(NO_SERVERS)(`writes to many partitions, with a real Kafka${NO_SE
   const TWELVE = Array.from({ length: 12 }, (_, partition) => partition);
 
   beforeAll(async () => {
-    cluster = await startFaultCluster({ nodes: 3 });
+    cluster = await startFaultCluster({
+      nodes: 3,
+      // Nobody dies here, and one who stands still for two seconds is not to lose its leaders.
+      properties: { 'broker.session.timeout.ms': '9000', 'broker.heartbeat.interval.ms': '2000' },
+    });
     const broker = kafkaBroker({ brokers: cluster.faulty, clientId: 'writer' });
     producer = await broker.producer();
     return () => broker.close();

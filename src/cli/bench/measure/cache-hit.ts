@@ -20,7 +20,7 @@ export async function cacheHit(lab: Lab): Promise<Measured> {
   if (!vision) throw new MnerError('bad_input', `The bundle ${ner.manifest.name} reads no pictures.`);
   const shape = visionShape(vision);
   const codec = createCodec(shape);
-  const cache = redisCache({ url: await lab.redis() });
+  const cache = redisCache({ url: await lab.redis(), commandTimeoutMs: 5_000 });
   const store = createPictureStore({ cache, codec, lifetimes: LIFETIMES, clock: systemClock, emit: silent });
   const keys = Array.from({ length: KEYS }, (_, i) => `mner:bench:${i}`);
   const entry = { status: 'used', features: fullFeatures(shape) } as const;
