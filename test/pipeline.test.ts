@@ -16,7 +16,9 @@ import { plain, RED } from './image/pictures.js';
 import { record } from './stream/records.js';
 import { TINY } from './support/servers.js';
 
-const { config } = loadConfig({ env: { ...TINY, MNER_MENTIONS_TOPIC: 'tweet-mentions' } });
+const { config } = loadConfig({
+  env: { ...TINY, MNER_MENTIONS_TOPIC: 'tweet-mentions', MNER_IMAGE_BUDGET_MS: '60000' },
+});
 const events: Event[] = [];
 let origin: MemoryOrigin;
 let stations: Stations;

@@ -188,8 +188,8 @@ it('shows what runs, secrets hidden', async () => {
   expect(info).not.toContain('hunter2');
 });
 
-describe('the words in pictures', () => {
-  const slow = { image_budget_ms: 60_000, image_ocr_timeout_ms: 20_000 };
+describe('the words in pictures', { timeout: 90_000 }, () => {
+  const slow = { image_budget_ms: 60_000, image_ocr_timeout_ms: 50_000 };
   let asking: string;
   beforeAll(async () => {
     asking = await mkdtemp(join(tmpdir(), 'mner-models-'));
@@ -376,7 +376,7 @@ it('a full queue pauses partitions by bytes: rows that wait are bounded by the l
 
 it('keeps pictures for as long as cache_ttl_seconds says', async () => {
   const clock = manualClock();
-  const settings = { ...config, cache_ttl_seconds: 60 };
+  const settings = { ...config, cache_ttl_seconds: 60, image_budget_ms: 60_000 };
   const { broker, origin, starting } = await start({ settings, cache: memoryCache({ clock }) });
   await starting;
   origin.put('http://origin/a.jpg', await plain(RED).jpeg().toBuffer());

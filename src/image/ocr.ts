@@ -15,7 +15,7 @@ export const OCR_SIDE = 1024;
 export interface WordReaderOptions {
   /** Milliseconds that a picture waits for its words: for its turn, for the engine's start, for the reading. @default 2000 */
   readonly timeoutMs?: number;
-  /** Milliseconds in which the engine has to be ready. @default 10000 */
+  /** Milliseconds in which the engine has to be ready. @default 10000, or `timeoutMs` where that is more */
   readonly startTimeoutMs?: number;
   /** Memory of the engine's process, in bytes. It took up to 160 MB. @default 536870912 */
   readonly maxMemoryBytes?: number;
@@ -66,7 +66,7 @@ export function createWordReader(options: WordReaderOptions = {}): WordReader {
     settings: { languagePath: languagePath() } satisfies OcrSettings,
     readMessage,
     timeoutMs,
-    startTimeoutMs: options.startTimeoutMs ?? 10_000,
+    startTimeoutMs: options.startTimeoutMs ?? Math.max(10_000, timeoutMs),
     maxMemoryBytes: options.maxMemoryBytes ?? 512 * 1024 * 1024,
     // Its own, and that of tesseract.js.
     threads: 2,

@@ -91,7 +91,8 @@ describe('mner bench', () => {
       expect(code).toBe(0);
       const { miss_over_bare: miss, single_flight_fetches: fetches } = document().figures;
       expect(miss).toMatchObject({ goal: 1.3, better: 'lower', samples: [expect.any(Number), expect.any(Number)] });
-      expect(miss?.value).toBeGreaterThan(0);
+      // Its bare calls are a part of it; half of them is what windows this short may be out by.
+      expect(miss?.value).toBeGreaterThan(0.5);
       expect(stderr).toMatch(
         /a miss takes [\d.]+ ms less its wait for the origin; cache_get [\d.]+ ms, fetch [\d.]+ ms, /,
       );
@@ -135,7 +136,7 @@ describe('mner bench', () => {
       expect(of('e2e_p99_ms')).toMatchObject({ goal: null, verdict: 'reported' });
       expect(of('e2e_p99_ms').value).toBeGreaterThan(of('queue_wait_p99_ms').value ?? 0);
       expect(of('host_cpu_share').value).toBeGreaterThan(0);
-      expect(of('host_cpu_share').value).toBeLessThanOrEqual(1);
+      expect(of('host_cpu_share').value).toBeLessThan(1);
       // Windows of this length may pass without a sample in it.
       expect(of('telemetry_share').value).toBeGreaterThanOrEqual(0);
       expect(of('telemetry_share').value).toBeLessThan(1);

@@ -16,7 +16,12 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 // No broker and no Redis anywhere near: extract asks for neither.
-const env = { ...TINY, MNER_BROKERS: '127.0.0.1:1', MNER_REDIS_URL: 'redis://127.0.0.1:1' };
+const env = {
+  ...TINY,
+  MNER_BROKERS: '127.0.0.1:1',
+  MNER_REDIS_URL: 'redis://127.0.0.1:1',
+  MNER_IMAGE_BUDGET_MS: '60000',
+};
 
 it('prints results in the order of the lines, and errors in the place of bad ones, over 2000 lines', async () => {
   const COUNT = 2000;

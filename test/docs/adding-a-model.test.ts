@@ -20,7 +20,13 @@ beforeAll(() => {
   models = mkdtempSync(join(tmpdir(), 'mner-own-'));
   for (const name of ['ham-int8', 'vision-int8']) symlinkSync(resolve('models', name), join(models, name));
   cpSync('test/fixtures/own/toy', join(models, 'toy'), { recursive: true });
-  env = { ...environmentOf('own'), MNER_MODELS_DIR: models, MNER_THREADS: '1', MNER_BATCH_TOKENS: '1024' };
+  env = {
+    ...environmentOf('own'),
+    MNER_MODELS_DIR: models,
+    MNER_THREADS: '1',
+    MNER_BATCH_TOKENS: '1024',
+    MNER_IMAGE_BUDGET_MS: '60000',
+  };
 });
 afterAll(() => rmSync(models, { recursive: true, force: true }));
 

@@ -121,6 +121,18 @@ describe('an engine that is hurt', () => {
     expect(events.filter((event) => event.type === 'note')).toEqual([]);
   });
 
+  it('may take as long to start as a picture waits for it', async () => {
+    const clock = manualClock();
+    const { program, letStart } = slowEngine();
+    const reader = createWordReader({ program, clock, timeoutMs: 20_000 });
+    readers.push(reader);
+    const words = reader.read(FINE);
+    await expect.poll(() => reader.pid, { timeout: 30_000 }).not.toBeNull();
+    clock.advance(19_000);
+    letStart();
+    expect(await words).toBe('77');
+  });
+
   it('is started ahead, and once, for pictures that are still fetched', async () => {
     const { reader, results } = make({ program: FAULTS });
     reader.warm();

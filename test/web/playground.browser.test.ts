@@ -27,6 +27,7 @@ describe.skipIf(!CHROMIUM)(`the playground in a browser${CHROMIUM ? '' : ' (skip
         bundle: 'ham-tiny',
         redis_url: null,
         threads: 1,
+        image_budget_ms: 60_000,
         http_port: 0,
         playground: true,
       },
