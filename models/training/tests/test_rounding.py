@@ -36,6 +36,17 @@ class Rounding(unittest.TestCase):
         np.testing.assert_allclose(evened @ heavier, self.uneven @ light, rtol=1e-3, atol=1e-3)
         self.assertLess(best_range(evened, heavier)[0], best_range(self.uneven, light)[0] / 10)
 
+    def test_a_channel_that_the_sample_never_showed_still_counts(self) -> None:
+        unseen = self.uneven.copy()
+        unseen[:, 5] = 0
+        light = self.weight.copy()
+        light[3] /= 100
+        found = choose_range(unseen, np.abs(unseen).max(0), light)
+        assert found.divisors is not None
+        coded, _ = quantise_weight(light * found.divisors[:, None])
+        self.assertGreater(int(np.abs(coded[5]).max()), WEIGHT_LIMIT // 4)
+        self.assertLess(1 / found.divisors[5] / found.scale, 255)  # nor does a one there leave the range
+
 
 if __name__ == "__main__":
     unittest.main()

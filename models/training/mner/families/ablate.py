@@ -53,15 +53,16 @@ def main() -> None:
         for name, change in CHANGES.items():
             found[name].append(evaluate(fusion, branch.encoder.words, valid, crf, c, change))
     print(f"mean ± deviation of {len(args.fusions)} seeds\n")
-    print("| " + " | ".join(["", *(f"{c} {k}" for c in PRODUCT for k in ("none", "own", "other", "auc"))]) + " |")
-    print("|" + "---|" * (1 + 4 * len(PRODUCT)))
-    for name, seeds in found.items():
-        cells = []
-        for corpus in PRODUCT:
-            for kind in ("none", "own", "other", "auc"):
-                values = np.array([s[corpus][kind] for s in seeds])
-                cells.append(f"{values.mean():.3g}" + (f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""))
-        print("| " + " | ".join([name, *cells]) + " |")
+    for title, sources, kinds in (("F1, lenient", PRODUCT, ("none", "own", "other")), ("relevance", tuple(valid), ("auc", "ece"))):
+        print("| " + " | ".join([title, *(f"{s} {k}" for s in sources for k in kinds)]) + " |")
+        print("|" + "---|" * (1 + len(kinds) * len(sources)))
+        for name, seeds in found.items():
+            print("| " + " | ".join([name, *(_cell([seed[s][k] for seed in seeds]) for s in sources for k in kinds)]) + " |")
+        print()
+
+
+def _cell(values: list[float]) -> str:
+    return f"{np.mean(values):.4g}" + (f" ± {np.std(values, ddof=1):.2g}" if len(values) > 1 else "")
 
 
 if __name__ == "__main__":

@@ -94,11 +94,17 @@ def loss_of(fused: Fused, batch: FusionBatch, crf: Crf, price: float) -> tuple[T
 
 def area_under_curve(positive: list[float], negative: list[float]) -> float:
     """Probability that an own picture's r is above another's (Mann-Whitney), ties counted half."""
-    order = np.argsort(np.r_[positive, negative], kind="stable")
-    rank = np.empty(len(order))
-    rank[order] = np.arange(1, len(order) + 1)
-    n, m = len(positive), len(negative)
-    return round(float((rank[:n].sum() - n * (n + 1) / 2) / (n * m)), 4)
+    below = np.sort(negative)
+    wins = np.searchsorted(below, positive, "left") + np.searchsorted(below, positive, "right")
+    return round(float(wins.sum() / 2 / (len(positive) * len(negative))), 4)
+
+
+def calibration_gap(positive: list[float], negative: list[float]) -> float:
+    """Expected calibration error of r over ten bins: what it says beside the share of true pairs, one false pair to each true one."""
+    told, true = np.r_[positive, negative], np.r_[np.ones(len(positive)), np.zeros(len(negative))]
+    of = np.minimum((told * 10).astype(int), 9)
+    gaps = [abs(told[of == k].sum() - true[of == k].sum()) for k in range(10)]
+    return round(float(sum(gaps) / len(told)), 4)
 
 
 def judge(fusion: HamFusion, words: nn.Embedding, valid: dict[str, list[Item]], crf: Crf, c: HamConfig) -> tuple[float, dict[str, Any]]:
@@ -138,7 +144,8 @@ def evaluate(
                     if name in PRODUCT and (which != "none" or kind == "own"):
                         paths = crf.decode(emissions[row, :, batch.head], batch.word_mask, batch.head)
                         told[which] += [[LABELS[x] for x in p] for p in paths]
-        out[name] = {"auc": area_under_curve(r["own"], r["other"]), "r_own": round(float(np.mean(r["own"])), 3), "r_other": round(float(np.mean(r["other"])), 3)}
+        out[name] = {"auc": area_under_curve(r["own"], r["other"]), "ece": calibration_gap(r["own"], r["other"])}
+        out[name] |= {f"r_{kind}": round(float(np.mean(values)), 3) for kind, values in r.items()}
         if name in PRODUCT:
             out[name] |= {which: score(gold, answers)["f1"] for which, answers in told.items()}
     return out

@@ -43,8 +43,9 @@ class Graph:
         for node in self.nodes:
             if node.op_type == "MatMulIntegerToFloat" and len(node.input) == 7:
                 weight, scale, bias = (self.constants[node.input[i]] for i in (1, 3, 6))
-                before = made_by[made_by[node.input[0]].input[0]]
-                factors = self.constants.get(before.input[1]) if before.op_type == "Mul" else None
+                before = made_by.get(made_by[node.input[0]].input[0])
+                # No other product with a constant of this length stands before a matrix of a text branch.
+                factors = self.constants.get(before.input[1]) if before and before.op_type == "Mul" else None
                 evened = factors is not None and factors.shape == (len(weight),)  # by mner.export.rounding
                 out.append((weight * scale * factors[:, None] if evened else weight * scale, bias))
         return out
