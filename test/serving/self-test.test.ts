@@ -21,6 +21,9 @@ describe('the self-test of a bundle', () => {
   // What Python's ONNX Runtime said of the same inputs where they were exported.
   it.each([
     ['models/ham-int8', 3],
+    ['models/ita-int8', 3],
+    ['models/mcg-int8', 3],
+    ['models/bga-int8', 3],
     ['models/vision-int8', 1],
     ['test/fixtures/bundles/ham-tiny', 3],
     ['test/fixtures/bundles/vision-tiny', 1],
