@@ -23,7 +23,7 @@ describe('the self-test of a bundle', () => {
     ['models/ham-int8', 3],
     ['models/ita-int8', 3],
     ['models/mcg-int8', 3],
-    ['models/bga-int8', 3],
+    ['models/bga-int8', 2],
     ['models/vision-int8', 1],
     ['test/fixtures/bundles/ham-tiny', 3],
     ['test/fixtures/bundles/vision-tiny', 1],
