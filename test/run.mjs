@@ -24,6 +24,8 @@ let finishing = false;
 let table = '';
 /** What failed, a line each: told once more at the end, where a reader of a long log looks first. */
 const failures = [];
+/** What passed at the second attempt alone. */
+const seconds = [];
 // Ends what we started in order; the servers would also end by themselves (src/local/process.ts).
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => finish(130));
 
@@ -141,6 +143,7 @@ async function vitest(node, paths, env) {
     skipped: result.numPendingTests + result.numTodoTests,
   };
   failures.push(...failuresOf(result));
+  seconds.push(...secondsOf(result));
   // A file that does not load, or a hook that fails, has no failed test of its own.
   let astray = result.testResults.filter(
     ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
@@ -215,6 +218,15 @@ function failuresOf({ testResults }) {
   });
 }
 
+/** Tests that passed at the second attempt, with what the first one said. */
+function secondsOf({ testResults }) {
+  return testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter((test) => test.status === 'passed' && test.failureMessages.length > 0)
+      .map((test) => `${relative(ROOT, name)} > ${test.fullName}: ${test.failureMessages[0].split('\n', 1)[0]}`),
+  );
+}
+
 function report(outcome, name, detail) {
   add({ [outcome]: 1 });
   if (outcome === 'failed') failures.push(name);
@@ -247,7 +259,9 @@ async function finish(code) {
   await Promise.all(servers.map((server) => server.stop()));
   rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
   const { passed, failed, skipped } = total;
-  const told = failures.length > 0 ? `\nFailed:\n${failures.map((line) => `  ✗ ${line}\n`).join('')}` : '';
+  const listed = (title, sign, lines) =>
+    lines.length > 0 ? `\n${title}:\n${lines.map((line) => `  ${sign} ${line}\n`).join('')}` : '';
+  const told = listed('Passed at the second attempt', '!', seconds) + listed('Failed', '✗', failures);
   process.stdout.write(`${table}${told}\n${passed} passed, ${failed} failed, ${skipped} skipped\n`);
   process.exit(code ?? (failed > 0 ? 1 : 0));
 }
