@@ -212,9 +212,8 @@ function run(command, args, { quiet = false, env = {}, limitMs } = {}) {
 function failuresOf({ testResults }) {
   return testResults.flatMap(({ name, status, message, assertionResults }) => {
     const failed = assertionResults.filter((test) => test.status === 'failed');
-    const said = (text) => (text ?? '').split('\n', 1)[0];
-    if (failed.length === 0) return status === 'failed' ? [`${relative(ROOT, name)}: ${said(message)}`] : [];
-    return failed.map((test) => `${relative(ROOT, name)} > ${test.fullName}: ${said(test.failureMessages[0])}`);
+    if (failed.length === 0) return status === 'failed' ? [`${relative(ROOT, name)}: ${firstLine(message)}`] : [];
+    return failed.map((test) => lineOf(name, test));
   });
 }
 
@@ -223,8 +222,17 @@ function secondsOf({ testResults }) {
   return testResults.flatMap(({ name, assertionResults }) =>
     assertionResults
       .filter((test) => test.status === 'passed' && test.failureMessages.length > 0)
-      .map((test) => `${relative(ROOT, name)} > ${test.fullName}: ${test.failureMessages[0].split('\n', 1)[0]}`),
+      .map((test) => lineOf(name, test)),
   );
+}
+
+/** A test and the first line of what it said first. */
+function lineOf(file, { fullName, failureMessages }) {
+  return `${relative(ROOT, file)} > ${fullName}: ${firstLine(failureMessages[0])}`;
+}
+
+function firstLine(text) {
+  return (text ?? '').split('\n', 1)[0];
 }
 
 function report(outcome, name, detail) {

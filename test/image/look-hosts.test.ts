@@ -5,7 +5,7 @@ import { memoryCache } from '#mner/image/cache/memory.js';
 import { addressPolicy } from '#mner/image/fetch/address.js';
 import { httpOrigin } from '#mner/image/fetch/http.js';
 import { createImages } from '#mner/image/look.js';
-import { heapGauge } from '../support/heap.js';
+import { growthOf, heapGauge } from '../support/heap.js';
 import { answer, evilServer } from './evil-server.js';
 import { quarters } from './pictures.js';
 import { type CountingHost, TINY, tinyVision } from './vision-tiny.js';
@@ -87,13 +87,8 @@ it.each([
     // Until the bounded memories are full and the code is warm.
     const part = hosts / 5;
     await look(0, part);
-    // What leaks, leaks in each half; what is compiled late, or a table that doubles, costs in one of them.
-    const grown: number[] = [];
-    for (const from of [part, 3 * part]) {
-      const before = await settled();
-      await look(from, from + 2 * part);
-      grown.push((((await settled()) - before) * MB) / (2 * part));
-    }
+    const halves = [() => look(part, 3 * part), () => look(3 * part, 5 * part)];
+    const grown = (await growthOf(settled, halves)).map((megabytes) => (megabytes * MB) / (2 * part));
     expect(asked.size).toBe(hosts);
     expect(seen.size).toBe(status === 'used' ? hosts : 0);
     expect(Math.min(...grown), `bytes a host in each half: ${grown.map(Math.round).join(', ')}`).toBeLessThan(

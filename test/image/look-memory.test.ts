@@ -4,7 +4,7 @@ import { manualClock } from '#mner/clock.js';
 import { memoryCache } from '#mner/image/cache/memory.js';
 import { createImages } from '#mner/image/look.js';
 import type { Fetched } from '#mner/image/port.js';
-import { heapGauge } from '../support/heap.js';
+import { growthOf, heapGauge } from '../support/heap.js';
 import { quarters } from './pictures.js';
 import { TINY, tinyVision } from './vision-tiny.js';
 
@@ -50,13 +50,7 @@ it('a hundred thousand distinct pictures in an hour leave the memory flat', { ti
     // Until the bounded cache is full and the code is warm.
     const part = PICTURES / 5;
     await look(0, part);
-    // What leaks, leaks in each half; what is compiled late costs in one of them.
-    const grown: number[] = [];
-    for (const from of [part, 3 * part]) {
-      const before = used();
-      await look(from, from + 2 * part);
-      grown.push(used() - before);
-    }
+    const grown = await growthOf(used, [() => look(part, 3 * part), () => look(3 * part, 5 * part)]);
     expect(asked).toBe(PICTURES);
     expect(counts.get('used')).toBe(PICTURES / 50);
     expect(Math.min(...grown), `MB in each half: ${grown.join(', ')}`).toBeLessThan(4);

@@ -12,3 +12,20 @@ export function heapGauge(): () => number {
     return (heapUsed + external) / 1024 / 1024;
   };
 }
+
+/**
+ * Megabytes that each stretch of work leaves in use. What leaks, leaks in every one of them; what is compiled late, or a table
+ * that doubles, costs in one.
+ */
+export async function growthOf(
+  used: () => number | Promise<number>,
+  stretches: readonly (() => Promise<void>)[],
+): Promise<number[]> {
+  const grown: number[] = [];
+  for (const work of stretches) {
+    const before = await used();
+    await work();
+    grown.push((await used()) - before);
+  }
+  return grown;
+}
