@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +15,18 @@ from torch.onnx import symbolic_helper
 from mner.dropout import ByteDropout
 
 MASKED = -10000.0
+_spelled_out = False
+
+
+@contextmanager
+def spelled_out() -> Iterator[None]:
+    """Attention exports as plain operators in here: WebGPU has no `MultiHeadAttention` with a padding mask."""
+    global _spelled_out
+    _spelled_out = True
+    try:
+        yield
+    finally:
+        _spelled_out = False
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
@@ -21,7 +35,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int, 
     query [B,Q,d], key and value [B,K,d], mask [B,K] (1 = may be looked at), bias [B,heads,Q,K] or None → [B,Q,d].
     A row whose keys are all masked gets their mean, never NaN.
     """
-    if torch.onnx.is_in_onnx_export() and bias is None:
+    if torch.onnx.is_in_onnx_export() and bias is None and not _spelled_out:
         return _FusedAttention.apply(query, key, value, mask.to(torch.int32), heads)
     batch, queries, width = query.shape
     size = width // heads

@@ -5,10 +5,13 @@ import unittest
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 
+from mner.attention import spelled_out
 from mner.export.check import open_session
-from mner.export.graph import INPUTS, example_inputs, export_graph, trace
+from mner.export.graph import INPUTS, OUTPUTS, example_inputs, export_graph, trace
+from mner.export.half import halve
 from mner.families.ham import Ham, HamConfig, cell_shares
 from mner.families.plain import Plain
 from mner.families.train_ham import area_under_curve, calibration_gap
@@ -53,6 +56,23 @@ class Fusion(unittest.TestCase):
             alone = open_session(branch).run(None, {n: feed[n] for n in Plain.INPUTS})[0]
         self.assertTrue(np.array_equal(emissions, alone))
         self.assertEqual(float(np.abs(relevance).sum() + np.abs(regions).sum()), 0.0)
+
+    def test_half_precision_says_the_same_through_the_same_inputs_and_outputs(self) -> None:
+        feed = {n: v.numpy() for n, v in zip(INPUTS, example_inputs(self.c, 100), strict=True)}
+        with tempfile.TemporaryDirectory() as folder:
+            exact, half = Path(folder) / "exact.onnx", Path(folder) / "half.onnx"
+            with spelled_out():
+                export_graph(self.model, self.c, 100, exact)
+            halve(exact, half)
+            graph = onnx.load(str(half)).graph
+            self.assertEqual({n.domain for n in graph.node}, {""})  # nothing that WebGPU lacks
+            weights = {t.name: t.data_type for t in graph.initializer}
+            one, other = open_session(exact), open_session(half)
+            self.assertEqual([(i.name, i.type) for i in one.get_inputs()], [(i.name, i.type) for i in other.get_inputs()])
+            self.assertGreater(sum(kind == onnx.TensorProto.FLOAT16 for kind in weights.values()), 40)
+            for name, true, told in zip(OUTPUTS, one.run(None, feed), other.run(None, feed), strict=True):
+                self.assertEqual(told.dtype, np.float32, name)
+                np.testing.assert_allclose(told, true, atol=0.02, err_msg=name)
 
     def test_a_picture_changes_something(self) -> None:
         inputs = example_inputs(self.c, 100)

@@ -70,7 +70,7 @@ LIMITS = {
 
 
 #: What a bundle holds of the words of its training.
-HOLDS = {"mcg": "; `neighbours.bin` lists 8000 forms of words that stand in them more than once, names of accounts among them"}
+HOLDS = {"mcg": "; `neighbours.bin` lists 8000 forms of words that stand in them more than once, none of them only as the name of an account"}
 
 
 def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham") -> str:

@@ -117,3 +117,10 @@ def speed_of(session: ort.InferenceSession, feed: Feed, tweets: int, clock: Call
 def speed(session: ort.InferenceSession, feed: Feed) -> float:
     """Tweets a second of `ham`'s feed."""
     return speed_of(session, feed, len(feed["image"]))
+
+
+def instructions() -> str:
+    """What of a CPU decides how fast int8 is."""
+    path = Path("/proc/cpuinfo")
+    flags = set(path.read_text().split()) if path.exists() else set()
+    return next((said for flag, said in (("avx512_vnni", "AVX-512 with VNNI"), ("avx_vnni", "AVX2 with VNNI"), ("avx2", "AVX2 without VNNI")) if flag in flags), "this CPU")

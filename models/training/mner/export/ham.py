@@ -1,24 +1,27 @@
-"""Checkpoints → the bundle `ham-int8`.
+"""Checkpoints → the bundle `ham-int8`, or `ham-fp16`.
 
     python -m mner.export.ham --text .work/text/best.pt --fusion .work/ham/best.pt --bridged .work/bridged --out ../ham-int8
 
-Exports the float graph, quantises it, measures both on the validation splits, and writes the manifest and the model card.
+Exports the float graph, makes it small, measures both on the validation splits, and writes the manifest and the model card.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mner.attention import spelled_out
 from mner.bundle import commit_of, write_manifest
 from mner.export.card import card
-from mner.export.check import alone_and_together, decode, emissions_of, fit_temperature, open_session, pictures_for, speed
+from mner.export.check import alone_and_together, decode, emissions_of, fit_temperature, instructions, open_session, pictures_for, speed
 from mner.export.feeds import picture_feed, text_feed
 from mner.export.graph import INPUTS, example_inputs, export_graph, tidy
+from mner.export.half import halve
 from mner.export.manifest import TRAINED_ON, heads_table, text_table
 from mner.export.quantise import quantise
 from mner.export.selftest import write_selftest
@@ -51,13 +54,6 @@ def table(scores: dict[str, Any]) -> dict[str, Any]:
     return {k: scores[k] for k in ("f1", "precision", "recall", "support")} | {"types": kinds}
 
 
-def instructions() -> str:
-    """What of a CPU decides how fast int8 is."""
-    path = Path("/proc/cpuinfo")
-    flags = set(path.read_text().split()) if path.exists() else set()
-    return next((said for flag, said in (("avx512_vnni", "AVX-512 with VNNI"), ("avx_vnni", "AVX2 with VNNI"), ("avx2", "AVX2 without VNNI")) if flag in flags), "this CPU")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
@@ -68,36 +64,42 @@ def main() -> None:
     parser.add_argument("--version", default="1.0.0")
     parser.add_argument("--vision-version", default="1.0.0")
     parser.add_argument("--tokenizer", type=Path, help="default: the one already in the bundle")
+    parser.add_argument("--precision", choices=("int8", "fp16"), default="int8")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--recipe", default="")
     parser.add_argument("--note", default="", help="a sentence on the int8 scores, for the model card")
     parser.add_argument("--auc", default="", help="what the fusion's training found, for the model card")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    small = args.precision
 
     model, c, crf = load_ham(args.text, args.fusion)
     pieces, data = Pieces(args.tokenizer or args.out / "tokenizer.json"), data_folder(args.data)
     work = args.fusion.parent / args.out.name  # built beside the checkpoint, moved when it is whole
     work.mkdir(exist_ok=True)
     vocabulary = model.text.config.encoder.vocabulary
-    exact = args.fusion.parent / "model-fp32.onnx"
-    export_graph(model, c, vocabulary, exact)
+    exact = args.fusion.parent / f"{args.out.name}-fp32.onnx"
+    with spelled_out() if small == "fp16" else nullcontext():
+        export_graph(model, c, vocabulary, exact)
 
     stores = {name: PictureStore(args.bridged / f"{name}.npz") for name in PRODUCT}
     captions = {name: read_captions(data, name) for name in PRODUCT}
     for name, store in stores.items():  # the placeholder's caption is no picture
         store.rows = {k: v for k, v in store.rows.items() if captions[name].get(k)}
-    feeds = []
-    for head, name in enumerate(PRODUCT):
-        rows = encode(read_split(data, name, "train")[: 20 * CALIBRATION : 20], head, pieces)[: CALIBRATION // 2]
-        pictures = pictures_for(rows, stores[name], "own")
-        feeds += [text_feed([r], pieces) | picture_feed([p], c) for r, p in zip(rows, pictures, strict=True)]
     target = work / "model.onnx"
-    count = quantise(exact, target, feeds)
+    if small == "fp16":
+        halve(exact, target)
+    else:
+        feeds = []
+        for head, name in enumerate(PRODUCT):
+            rows = encode(read_split(data, name, "train")[: 20 * CALIBRATION : 20], head, pieces)[: CALIBRATION // 2]
+            pictures = pictures_for(rows, stores[name], "own")
+            feeds += [text_feed([r], pieces) | picture_feed([p], c) for r, p in zip(rows, pictures, strict=True)]
+        print(f"{quantise(exact, target, feeds)} matrices in int8", flush=True)
     tidy(target)
-    print(f"{count} matrices in int8, {target.stat().st_size / 1e6:.1f} MB", flush=True)
+    print(f"{target.stat().st_size / 1e6:.1f} MB", flush=True)
 
-    sessions = {"fp32": open_session(exact), "int8": open_session(target)}
+    sessions = {"fp32": open_session(exact), small: open_session(target)}
     found: dict[str, Any] = {}
     temperatures = []
     for head, name in enumerate(PRODUCT):
@@ -105,20 +107,20 @@ def main() -> None:
         gold = [r.tweet.labels for r in rows]
         found[name] = {"tweets": len(rows)}
         for precision, session in sessions.items():
-            for kind in ("none", "own", "other") if precision == "int8" else ("none", "own"):
+            for kind in ("none", "own", "other") if precision == small else ("none", "own"):
                 emissions, relevance = emissions_of(session, rows, pieces, c, pictures_for(rows, stores[name], kind))
                 result = both(gold, decode(emissions, rows, crf))
                 print(name, precision, kind, {k: v["f1"] for k, v in result.items()}, f"r {relevance[relevance > 0].mean() if (relevance > 0).any() else 0:.3f}", flush=True)
                 found[name][f"{precision}.{kind}"] = result
-                if precision == "int8" and kind == "none":
+                if precision == small and kind == "none":
                     temperatures.append(fit_temperature(emissions, rows, crf, head))
         pairs = list(zip(rows, pictures_for(rows, stores[name], "own"), strict=True))[:64]
-        worst = alone_and_together(sessions["int8"], pairs, lambda some: text_feed([r for r, _ in some], pieces) | picture_feed([p for _, p in some], c))
+        worst = alone_and_together(sessions[small], pairs, lambda some: text_feed([r for r, _ in some], pieces) | picture_feed([p for _, p in some], c))
         found[name]["neighbours"] = worst
         print(name, "alone against padded batch, largest difference", worst, "temperature", temperatures[-1], flush=True)
 
     feed = {n: v.numpy() for n, v in zip(INPUTS, example_inputs(c, vocabulary, 32, 20, 32), strict=True)}
-    for precision, path in (("fp32", exact), ("int8", target)):
+    for precision, path in (("fp32", exact), (small, target)):
         for threads in (1, 2):
             rate = speed(open_session(path, threads), feed)
             found[f"tweets per second, {precision}, {threads} thread(s), 32 x 32 pieces"] = round(rate, 1)
@@ -127,24 +129,27 @@ def main() -> None:
 
     scores = {
         name: {
-            kind: {mode: table(found[name][f"int8.{kind}"][mode]) for mode in ("lenient", "strict")} for kind in ("none", "own", "other")
+            kind: {mode: table(found[name][f"{small}.{kind}"][mode]) for mode in ("lenient", "strict")} for kind in ("none", "own", "other")
         }
         for name in PRODUCT
     }
     note = "validation splits; none: read without picture, own: with its own, other: with another tweet's; pictures bridged from machine captions"
-    rate = {k: found[f"tweets per second, int8, {k} thread(s), 32 x 32 pieces"] for k in (1, 2)}
+    rate = {k: found[f"tweets per second, {small}, {k} thread(s), 32 x 32 pieces"] for k in (1, 2)}
     exact_rate = {k: found[f"tweets per second, fp32, {k} thread(s), 32 x 32 pieces"] for k in (1, 2)}
-    drops = [found[name][f"fp32.{kind}"]["lenient"]["f1"] - found[name][f"int8.{kind}"]["lenient"]["f1"] for name in PRODUCT for kind in ("none", "own")]
-    facts = [
-        f"int8 against float32: F1 {-max(drops):+.2f} to {-min(drops):+.2f}.{args.note}",
-        f"A tweet alone and in a padded batch of 32: largest difference of an emission {max(found[n]['neighbours'] for n in PRODUCT):.1g}.",
+    drops = [found[name][f"fp32.{kind}"]["lenient"]["f1"] - found[name][f"{small}.{kind}"]["lenient"]["f1"] for name in PRODUCT for kind in ("none", "own")]
+    speeds = (
         f"Batches of 32 tweets of 32 pieces with pictures, {instructions()}: {rate[1]:.0f} tweets/s on one thread, {rate[2]:.0f} on two "
-        f"(float32: {exact_rate[1]:.0f}, {exact_rate[2]:.0f}); the machine was busy with other work.",
+        f"(float32: {exact_rate[1]:.0f}, {exact_rate[2]:.0f}); the machine was busy with other work."
+    )
+    facts = [
+        f"{small} against float32: F1 {-max(drops):+.2f} to {-min(drops):+.2f}.{args.note}",
+        f"A tweet alone and in a padded batch of 32: largest difference of an emission {max(found[n]['neighbours'] for n in PRODUCT):.1g}.",
+        *([speeds] if small == "int8" else []),
         *([f"Relevance, own against another picture, AUC: {args.auc}."] if args.auc else []),
     ]
     (work / "MODEL_CARD.md").write_text(card(args.out.name, scores, facts), encoding="utf-8")
     (work / "tokenizer.json").write_bytes((args.tokenizer or args.out / "tokenizer.json").read_bytes())
-    write_selftest(work, "ner", "int8")
+    write_selftest(work, "ner", small)
     write_manifest(
         work,
         {
@@ -152,7 +157,7 @@ def main() -> None:
             "family": "ham",
             "kind": "ner",
             "version": args.version,
-            "precision": "int8",
+            "precision": small,
             "vision": {"family": "vision", "version": args.vision_version},
             "text": text_table(),
             "labels": list(LABELS),

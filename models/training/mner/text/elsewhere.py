@@ -3,7 +3,8 @@
     python -m mner.text.elsewhere .work/student/best.pt
     python -m mner.text.train --corpora wnut17 --out .work/wnut17 --epochs 6        # the yardstick: a branch trained on one of them alone
 
-Types are mapped as in training (`mner/labels.py`); a type that a corpus does not annotate is not held against the model. Both conventions are read.
+Types are mapped as in training (`mner/labels.py`); a type that a corpus does not annotate is not held against the model. Both conventions are read,
+each with the words that it is made for, as the worker cuts them: `entity` takes the sign off `@name` and `#tag`.
 The texts of their training splits were among those that the branch learned from, those of the dev splits were not.
 """
 
@@ -17,7 +18,7 @@ import torch
 from mner.labels import CONVENTIONS
 from mner.score import both, in_lines
 from mner.text.batch import encode
-from mner.text.data import CORPORA, data_folder, read_split
+from mner.text.data import CORPORA, data_folder, read_split, with_signs_cut
 from mner.text.encoder import minilm_folder
 from mner.text.ensemble import Ensemble, answers
 from mner.text.product import PRODUCT
@@ -39,11 +40,11 @@ def main() -> None:
     model, pieces, folder = Ensemble(args.checkpoints), Pieces(minilm_folder() / "tokenizer.json"), data_folder(args.data)
     for corpus in (c for c in CORPORA if c not in PRODUCT):
         tweets = read_split(folder, corpus, "valid")
-        gold = [t.labels for t in tweets]
-        types = {x[2:] for labels in gold for x in labels if x != "O"}
+        types = {x[2:] for t in tweets for x in t.labels if x != "O"}
         for head, convention in enumerate(CONVENTIONS):
-            told = [without(t, types) for t in answers(model, encode(tweets, head, pieces), pieces)]
-            print(in_lines(f"{corpus} {convention}", both(gold, told), types=False), flush=True)
+            read = [with_signs_cut(t) for t in tweets] if convention == "entity" else tweets
+            told = [without(t, types) for t in answers(model, encode(read, head, pieces), pieces)]
+            print(in_lines(f"{corpus} {convention}", both([t.labels for t in read], told), types=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
     python -m mner.text.vectors --out .work/vectors
 
 Texts: the training splits of all corpora and the tweets of `tweet_images`; no validation split and no test split. Words are the forms of
-`docs/bundles.md`, "Neighbours". Writes `vectors.npz` (`words` [W], `vectors` [W,200]) and `neighbours.bin`.
+`docs/bundles.md`, "Neighbours"; names of accounts are left out, since the list of words is published with the model. Writes `vectors.npz` (`words` [W], `vectors` [W,200]) and `neighbours.bin`.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +27,19 @@ from mner.text.neighbours import FILE, form_of, nearest, write_neighbours
 WINDOW, NEGATIVE, BATCH = 4, 8, 4096
 
 
+def forms_of(words: Sequence[str]) -> list[str]:
+    """Forms of a text's words, without what follows an `@`."""
+    accounts = [w[0] in "@＠" and len(w) > 1 or before in ("@", "＠") for before, w in zip(("", *words), words, strict=False)]
+    return [form_of(w) for w, account in zip(words, accounts, strict=True) if not account]
+
+
 def sentences(data: Path) -> Iterator[list[str]]:
     """Forms of the words of each text."""
     for corpus in CORPORA:
         for tweet in read_split(data, corpus, "train"):
-            yield [form_of(w) for w in tweet.words]
+            yield forms_of(tweet.words)
     for texts in read_texts(data / "tweet_images").values():
-        yield [form_of(w) for w in TOKEN.findall(texts[0])]
+        yield forms_of(TOKEN.findall(texts[0]))
 
 
 def pairs_of(texts: list[NDArray[np.int64]], keep: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.int64]:

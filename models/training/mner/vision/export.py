@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..bundle import commit_of, write_manifest
+from ..export.check import instructions
 from ..export.selftest import write_selftest
 from .graph import write_graph
 from .labels import write_labels
@@ -80,6 +81,8 @@ def export(paths: Paths, options: argparse.Namespace) -> None:
     facts = size_of(student) | {
         "seconds": round(state["seconds"]),
         "seen": state["seen"],
+        "processes": state["processes"],
+        "instructions": instructions(),
         "megabytes": round((folder / "model.onnx").stat().st_size / 1e6, 1),
     }
     print(json.dumps(scores | facts, indent=1), flush=True)
@@ -90,7 +93,7 @@ def export(paths: Paths, options: argparse.Namespace) -> None:
         "training": {
             "data": ["flickr8k (7498 pictures, 500 held out)", "tweet_images (4399, 300 held out)", "imagenet_samples (1000)"],
             "commit": commit_of(REPOSITORY), "seed": options.seed,
-            "recipe": f"models/training: mner.vision, {facts['seconds']} s on one CPU thread, {facts['seen']} pictures seen",
+            "recipe": f"models/training: mner.vision, {facts['seconds']} s on {facts['processes']} CPU core(s), {facts['seen']} pictures seen",
         },
         "scores": scores, "licence": LICENCE, "credit": CREDIT,
     })  # fmt: skip

@@ -6,6 +6,7 @@
 | `classes`  | teacher's frozen classifier           | KL at T = 2 between its reading of the guess and of the real thing  |
 | `tags`     | the same                              | KL at T = 1 of the student's own tag layer, which ships             |
 | `contrast` | captions                              | InfoNCE against a bank with one caption of every training picture   |
+| `affinity` | the same MLP (`pseudo`)                | KL between its ranking of that bank and the student's (affinity mimicking of TinyCLIP, Wu et al., ICCV 2023) |
 | `captions` | captions                              | cosine to the picture's mean caption                                |
 | `pseudo`   | an MLP on the teacher's feature       | cosine to the caption embedding it guesses; counts double without captions |
 | `objects`  | detections                            | `objects.py`                                                        |
@@ -24,7 +25,7 @@ from .network import Outputs
 from .pseudo import contrast
 from .teacher import Classifier
 
-WEIGHTS = {"feature": 2.0, "classes": 0.5, "tags": 0.25, "contrast": 1.0, "captions": 2.0, "pseudo": 1.0, "objects": 0.5}
+WEIGHTS = {"feature": 2.0, "classes": 0.5, "tags": 0.25, "contrast": 1.0, "affinity": 1.0, "captions": 2.0, "pseudo": 1.0, "objects": 0.5}
 TEMPERATURE = 2.0
 
 
@@ -70,13 +71,14 @@ def parts(out: Outputs, lesson: Lesson, standard: Standard, classifier: Classifi
     truth, guess = lesson.teacher, out.teacher.float()
     wanted, logits = standard.apply(truth), classifier(truth)
     embedding = F.normalize(out.embedding.float(), dim=1)
-    captioned = lesson.place >= 0
+    captioned, sharp = lesson.place >= 0, scale.detach()
     to_pseudo = (1 - (embedding * lesson.pseudo).sum(1)) * torch.where(captioned, 0.5, 2.0)
     found = {
         "feature": (1 - F.cosine_similarity(guess, wanted, dim=1)).mean() + 0.1 * F.smooth_l1_loss(guess, wanted),
         "classes": divergence(classifier(standard.undo(guess)), logits, TEMPERATURE),
         "tags": divergence(out.tags.float(), logits, 1.0),
         "pseudo": to_pseudo.mean(),
+        "affinity": divergence(sharp * embedding @ lesson.bank.T, sharp * lesson.pseudo @ lesson.bank.T, 1.0),
         "objects": objects.loss(out.objects.float(), lesson.objects),
     }
     if captioned.any():

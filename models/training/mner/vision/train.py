@@ -1,6 +1,8 @@
 """Step 6: trains the student for a number of seconds; stops, resumes and ends on time.
 
-    OMP_NUM_THREADS=1 python -m mner.vision.train --name student --seconds 3600 --views 2
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m mner.vision.train --seconds 3600 --views 7
+
+A process for each core does more than a thread for each: they share a batch and take the mean of their gradients. `python -m` runs one alone.
 
 The learning rate follows a cosine over seconds, not steps, so a busy machine sees fewer pictures and still ends on time. Small pictures
 first: a picture at 96 pixels costs a third of one at 160, the size that ships, which only the last part sees. The checkpoint
@@ -12,15 +14,17 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import os
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+
+from mner.fitting import autocast
 
 from . import losses
 from .metrics import agreement, retrieval, rounded
@@ -31,7 +35,7 @@ from .store import Paths, Pictures, arguments, read_canvases, read_pictures
 from .teacher import read_classifier, view_boxes
 from .views import training_batch, whole_pictures
 
-SIDES = ((0.45, 96), (0.85, 128), (1.0, 160))
+SIDES = ((0.4, 96), (0.8, 128), (1.0, 160))
 """(until which share of the time, pixels a side)"""
 SHIPPED_SIDE = SIDES[-1][1]
 CHECKPOINT_EVERY, SCORE_EVERY, REPORT_EVERY = 120, 900, 100
@@ -91,9 +95,26 @@ def read_material(paths: Paths, views: int, device: torch.device) -> Material:
     )  # fmt: skip
 
 
-def full_precision_or_bf16(device: torch.device) -> AbstractContextManager[Any]:
-    """bf16 on a GPU; fp32 on a CPU, whose bf16 is slow where the hardware lacks it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+class Peers:
+    """The processes that train one student together; one alone where `torchrun` did not start it."""
+
+    def __init__(self) -> None:
+        self.count, self.rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        if self.count > 1:
+            distributed.init_process_group("gloo")
+
+    def agree(self, gradients: list[Tensor], seconds: float) -> float:
+        """Each process's gradients become the mean of all, in place; the first one's clock is everyone's."""
+        if self.count == 1:
+            return seconds
+        clock = torch.tensor([seconds * self.count if self.rank == 0 else 0.0], device=gradients[0].device)
+        flat = torch.cat([*(g.flatten() for g in gradients), clock])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        parts = flat[:-1].split([g.numel() for g in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+        return float(flat[-1])
 
 
 @torch.no_grad()
@@ -133,7 +154,7 @@ class Run:
     """One training run: state that a checkpoint holds, and the loop."""
 
     def __init__(self, paths: Paths, options: argparse.Namespace) -> None:
-        self.options = options
+        self.options, self.peers = options, Peers()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.material = read_material(paths, options.views, self.device)
         self.classifier = read_classifier(paths).to(self.device)
@@ -147,9 +168,10 @@ class Run:
         self.scale = nn.Parameter(torch.tensor(math.log(20.0), device=self.device))
         self.optimiser = optimiser_of(self.student, self.scale, options.rate)
         self.file = paths.vision / f"{options.name}.pt"
-        self.seconds, self.step, self.seen = 0.0, 0, 0
+        self.seconds, self.started, self.step, self.seen = 0.0, 0.0, 0, 0
         if self.file.exists():
             self.resume(self.file)
+        torch.manual_seed(options.seed + self.step + 1_000_000 * self.peers.rank)
 
     def resume(self, file: Path) -> None:
         kept = torch.load(file, map_location=self.device, weights_only=True)
@@ -158,14 +180,15 @@ class Run:
         self.optimiser.load_state_dict(kept["optimiser"])
         self.scale.data.copy_(kept["scale"])
         self.seconds, self.step, self.seen = kept["seconds"], kept["step"], kept["seen"]
-        torch.manual_seed(self.options.seed + self.step)
-        print(f"resumes after {self.seconds:.0f} s, {self.seen} pictures", flush=True)
+        if self.peers.rank == 0:
+            print(f"resumes after {self.seconds:.0f} s, {self.seen} pictures", flush=True)
 
     def keep(self) -> None:
         unfinished = self.file.with_suffix(".unfinished")
         torch.save({
             "student": self.student.state_dict(), "average": self.average.state_dict(), "optimiser": self.optimiser.state_dict(),
             "scale": self.scale.data, "seconds": self.seconds, "step": self.step, "seen": self.seen, "side": SHIPPED_SIDE,
+            "processes": self.peers.count,
         }, unfinished)  # fmt: skip
         unfinished.rename(self.file)
 
@@ -181,51 +204,60 @@ class Run:
         batch = training_batch(material.canvas(rows), material.views[:, rows], whole, side)
         lesson = material.lesson(rows, batch.view, bank, batch.objects)
         self.student.train()
-        with full_precision_or_bf16(self.device):
+        with autocast(self.device):
             out = self.student(batch.pixels)
         found = losses.parts(out, lesson, self.standard, self.classifier, self.scale.exp().clamp(max=100))
         self.optimiser.zero_grad()
         losses.total(found).backward()
+        learned = [*self.student.parameters(), self.scale]
+        for p in learned:  # no caption in this batch, none to contrast
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        self.seconds = self.peers.agree([p.grad for p in learned if p.grad is not None], time.monotonic() - self.started)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
-        self.seen += len(rows)
+        self.seen += len(rows) * self.peers.count
         if self.step % AVERAGE_EVERY == 0:
             follow(self.average, self.student, self.step)
         return {name: value.item() for name, value in found.items()}
 
     def report(self, title: str) -> None:
-        print(
-            title,
-            f"{self.seconds:.0f} s, {self.seen} pictures",
-            score(self.average, self.material, SHIPPED_SIDE, self.teacher_logits),
-            flush=True,
-        )
+        found = score(self.average, self.material, SHIPPED_SIDE, self.teacher_logits)
+        print(title, f"{self.seconds:.0f} s, {self.seen} pictures", found, flush=True)
+
+    def batches(self) -> Iterator[Tensor]:
+        """This process's share of each batch of one epoch; the order is the same for all processes."""
+        shuffle = torch.Generator().manual_seed(self.options.seed + self.step)
+        order = self.rows[torch.randperm(len(self.rows), generator=shuffle).to(self.device)]
+        whole = self.options.batch * self.peers.count
+        for rows in order.split(whole):
+            if len(rows) == whole:
+                yield rows[self.peers.rank :: self.peers.count]
 
     def train(self) -> None:
-        started = time.monotonic() - self.seconds
+        self.started = time.monotonic() - self.seconds
+        first = self.peers.rank == 0
         kept = scored = self.seconds
         running: dict[str, float] = {}
         while self.seconds < self.options.seconds:
             bank = self.material.captions.one_each(self.material.captioned).to(self.device)
-            order = self.rows[torch.randperm(len(self.rows)).to(self.device)]
-            for rows in order.split(self.options.batch):
-                if len(rows) < self.options.batch or self.seconds >= self.options.seconds:
-                    break
+            for rows in self.batches():
                 for name, value in self.learn(rows, bank).items():
                     running[name] = 0.98 * running.get(name, value) + 0.02 * value
-                self.seconds = time.monotonic() - started
-                if self.step % REPORT_EVERY == 0:
+                if first and self.step % REPORT_EVERY == 0:
                     shown = {name: round(value, 3) for name, value in running.items()}
                     print(f"step {self.step}, {self.seconds:.0f} s, {self.seen} pictures", shown, flush=True)
-                if self.seconds - kept > CHECKPOINT_EVERY:
+                if first and self.seconds - kept > CHECKPOINT_EVERY:
                     self.keep()
                     kept = self.seconds
-                if self.seconds - scored > SCORE_EVERY:
+                if first and self.seconds - scored > SCORE_EVERY:
                     self.report("scores")
-                    self.seconds = scored = time.monotonic() - started
-        self.keep()
-        self.report("final")
+                    scored = self.seconds
+                if self.seconds >= self.options.seconds:
+                    break
+        if first:
+            self.keep()
+            self.report("final")
 
 
 if __name__ == "__main__":
@@ -233,8 +265,8 @@ if __name__ == "__main__":
     parser.add_argument("--name", default="student")
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--views", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--batch", type=int, default=64, help="of each process")
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
