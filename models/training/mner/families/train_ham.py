@@ -159,11 +159,12 @@ def main() -> None:
     parser.add_argument("--bridged", type=Path, required=True)
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--decay", type=float, default=0.02)
-    parser.add_argument("--price", type=float, default=0.01, help="of a squared correction")
+    parser.add_argument("--price", type=float, default=3.0, help="of a squared correction")
+    parser.add_argument("--average", type=float, default=0.995, help="of the weights over steps; 0 keeps the last ones")
     parser.add_argument("--stream-dropout", type=float, default=0.1)
     parser.add_argument("--limit", type=int, default=0, help="so many training tweets: for a dry run")
     parser.add_argument("--iterations", type=int, default=HamConfig().iterations, help="of the refinement")
@@ -189,7 +190,7 @@ def main() -> None:
         {"params": [p for p in fusion.parameters() if p.ndim <= 1], "lr": args.rate, "weight_decay": 0.0},
     ]
     steps = args.epochs * math.ceil(len(train) / args.batch)
-    fit = Fitting(fusion, groups, steps, args.out, warm_up=1 / 15, average=0.0, clip=2.0, cosine=True)
+    fit = Fitting(fusion, groups, steps, args.out, warm_up=1 / 15, average=args.average, clip=2.0, cosine=True)
     fit.resume()
     words = branch.encoder.words.requires_grad_(False).to(device)
     while fit.epoch < args.epochs:
