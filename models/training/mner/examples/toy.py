@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mner.bundle import commit_of, write_manifest
 from mner.crf import Crf
-from mner.export.manifest import heads_table, text_table
+from mner.export.manifest import heads_table, text_table, vision_table
 from mner.export.selftest import write_selftest
 from mner.labels import CONVENTIONS, LABEL_ID, LABELS
 from mner.text.data import Tweet, read_conll
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--vision-version", default="1.0.0")
+    parser.add_argument("--vision", type=Path, default=Path("../vision-int8"))
     args = parser.parse_args()
     model, crf = train(read_conll(args.data, "own"), args.epochs)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def main() -> None:
             "kind": "ner",
             "version": "0.1.0",
             "precision": "fp32",
-            "vision": {"family": "vision", "version": args.vision_version},
+            "vision": vision_table(args.vision),
             "text": text_table(),
             "labels": list(LABELS),
             "heads": heads_table(crf),

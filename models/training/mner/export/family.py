@@ -27,7 +27,7 @@ from mner.export.check import alone_and_together, decode, fit_temperature, open_
 from mner.export.feeds import Feed
 from mner.export.graph import tidy, trace
 from mner.export.ham import table
-from mner.export.manifest import TRAINED_ON, heads_table, text_table
+from mner.export.manifest import TRAINED_ON, heads_table, text_table, vision_table
 from mner.export.quantise import quantise
 from mner.export.selftest import write_selftest
 from mner.families.inputs import NEIGHBOUR_INPUTS, PICTURE_INPUTS, Example, Reader
@@ -88,11 +88,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--bridged", type=Path)
     parser.add_argument("--vectors", type=Path)
-    parser.add_argument("--vision", type=Path, default=Path("../vision-int8"))
+    parser.add_argument("--vision", type=Path, default=Path("../vision-int8"), help="for the names of objects and tags, and the version")
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1.0.0")
-    parser.add_argument("--vision-version", default="1.0.0")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--recipe", default="models/training/README.md")
     parser.add_argument("--measure-only", action="store_true", help="stop after the scores; no manifest, no card")
@@ -157,7 +156,7 @@ def main() -> None:
     write_selftest(args.out, "ner", "int8", context)
     fields: dict[str, Any] = {"name": args.out.name, "family": family, "kind": "ner", "version": args.version, "precision": "int8"}
     if set(PICTURE_INPUTS) & set(names) or context is not None:
-        fields["vision"] = {"family": "vision", "version": args.vision_version}
+        fields["vision"] = vision_table(args.vision)
     if context is not None:
         fields["context"] = context.to_json()
     fields |= {

@@ -22,7 +22,7 @@ from mner.export.check import alone_and_together, decode, emissions_of, fit_temp
 from mner.export.feeds import picture_feed, text_feed
 from mner.export.graph import INPUTS, example_inputs, export_graph, tidy
 from mner.export.half import halve
-from mner.export.manifest import TRAINED_ON, heads_table, text_table
+from mner.export.manifest import TRAINED_ON, heads_table, text_table, vision_table
 from mner.export.quantise import quantise
 from mner.export.selftest import write_selftest
 from mner.families.ham import Ham, HamConfig
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--bridged", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1.0.0")
-    parser.add_argument("--vision-version", default="1.0.0")
+    parser.add_argument("--vision", type=Path, default=Path("../vision-int8"), help="the vision bundle whose features it learned with")
     parser.add_argument("--tokenizer", type=Path, help="default: the one already in the bundle")
     parser.add_argument("--precision", choices=("int8", "fp16"), default="int8")
     parser.add_argument("--seed", type=int, default=1)
@@ -158,7 +158,7 @@ def main() -> None:
             "kind": "ner",
             "version": args.version,
             "precision": small,
-            "vision": {"family": "vision", "version": args.vision_version},
+            "vision": vision_table(args.vision),
             "text": text_table(),
             "labels": list(LABELS),
             "heads": heads_table(crf, tuple(temperatures)),

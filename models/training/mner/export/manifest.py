@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from mner.bundle import read_manifest
 from mner.crf import Crf
 from mner.labels import CONVENTIONS
 from mner.text import words
@@ -22,6 +24,12 @@ def text_table() -> dict[str, Any]:
         "alphabet": words.ALPHABET,
         "flags": words.FLAGS,
     }
+
+
+def vision_table(folder: Path) -> dict[str, str]:
+    """The `vision` field: the bundle in `folder`, whose features the model has learned with. The worker takes no other version."""
+    manifest = read_manifest(folder)
+    return {name: manifest[name] for name in ("family", "version")}
 
 
 def heads_table(crf: Crf, temperatures: tuple[float, ...] | None = None) -> dict[str, Any]:
