@@ -18,6 +18,7 @@ class Signs(unittest.TestCase):
         self.assertEqual(signs_apart(["Mr", "@", "Bob"], ["B-PER", "I-PER", "I-PER"]), ["B-PER", "I-PER", "I-PER"])
         self.assertEqual(signs_apart(["hi", "@"], ["O", "B-PER"]), ["O", "B-PER"])
         self.assertEqual(signs_apart(["@", "Bob"], ["B-PER", "I-PER"]), ["B-PER", "I-PER"])
+        self.assertEqual(signs_apart(["@", "Oslo"], ["B-PER", "B-LOC"]), ["B-PER", "B-LOC"])
 
     def test_the_entity_convention_takes_signs_off(self) -> None:
         cut = with_signs_cut(tweet(["@Bob", "in", "New", "#York", "@"], ["B-PER", "O", "B-LOC", "I-LOC", "O"]))
@@ -28,6 +29,7 @@ class Signs(unittest.TestCase):
 class Forms(unittest.TestCase):
     def test_names_of_accounts_are_left_out(self) -> None:
         self.assertEqual(forms_of(["RT", "@Bob", "@", "Alice", "#Chicago", "bob"]), ["rt", "@", "chicago", "bob"])
+        self.assertEqual(forms_of([".@", "Alice", "hi"]), [".@", "hi"])
 
 
 if __name__ == "__main__":

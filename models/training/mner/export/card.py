@@ -18,28 +18,28 @@ READINGS = {
 ABOUT = {
     "ham": (
         "with or without a picture. HamLearning-style",
-        "(Liu et al., AAAI 2024, arXiv 2305.08372; rebuilt from the paper's outline) over MiniLM-L6, int8 for CPUs.",
+        "(Liu et al., AAAI 2024, arXiv 2305.08372; rebuilt from the paper's outline) over MiniLM-L6,",
         "**Visual stream bridged from machine captions; the benchmarks' pictures were never used.** The fusion learned from features that a bridge",
         "derives from machine captions of the Twitter-2015/2017 pictures, and from real tweets and photos with features of the `vision` bundle.",
         "Every score below that says “picture” was measured with bridged features too: what a real picture is worth was not measured.",
     ),
     "ita": (
         "with or without words about their picture. ITA",
-        "(Wang et al., NAACL 2022, arXiv 2112.06482) over MiniLM-L6, int8 for CPUs.",
+        "(Wang et al., NAACL 2022, arXiv 2112.06482) over MiniLM-L6,",
         "**The picture is read as text; the benchmarks' pictures were never used.** “Its own picture” below means a machine caption of it (BLIP-2),",
         "“in the product's words” means objects and tags that a bridge derives from that caption: what the worker sees in a real picture was",
         "not measured.",
     ),
     "mcg": (
         "with or without a picture. MCG",
-        "(arXiv 2210.14163, IP&M 2023, doi 10.1016/j.ipm.2023.103546) over MiniLM-L6, int8 for CPUs.",
+        "(arXiv 2210.14163, IP&M 2023, doi 10.1016/j.ipm.2023.103546) over MiniLM-L6,",
         "**Visual stream bridged from machine captions; the benchmarks' pictures were never used.** Every score below that says “picture” was",
         "measured with bridged features: what a real picture is worth was not measured.",
         "",
     ),
     "bga": (
         "from the text alone. BGA-style",
-        "(Zhang et al., ACM MM 2023, arXiv 2308.02570; rebuilt from the paper's outline) over MiniLM-L6, int8 for CPUs.",
+        "(Zhang et al., ACM MM 2023, arXiv 2308.02570; rebuilt from the paper's outline) over MiniLM-L6,",
         "**It imagines the picture from the text, and reads none.** What it imagines it learned from pictures that were bridged from machine",
         "captions; the benchmarks' pictures were never used.",
         "",
@@ -70,10 +70,10 @@ LIMITS = {
 
 
 #: What a bundle holds of the words of its training.
-HOLDS = {"mcg": "; `neighbours.bin` lists 8000 forms of words that stand in them more than once, none of them only as the name of an account"}
+HOLDS = {"mcg": "; `neighbours.bin` lists some 8000 forms of words that stand in them more than once, none of them as the name of an account alone"}
 
 
-def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham") -> str:
+def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham", suits: str = "int8 for CPUs") -> str:
     """Markdown; `facts` are measured figures, one sentence each."""
     about = ABOUT[family]
     return "\n".join(
@@ -81,7 +81,7 @@ def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham
             f"# {name}",
             "",
             f"Finds people, places, organisations and other names (PER, LOC, ORG, MISC) in tweets, {about[0]}",
-            about[1],
+            f"{about[1]} {suits}.",
             "",
             *(line for line in about[2:] if line),
             "",

@@ -1,7 +1,8 @@
 """A checkpoint of `ita`, `mcg` or `bga`, or of the text branch alone, → a bundle.
 
-    python -m mner.export.family --checkpoint .work/ita/best.pt --bridged .work/bridged --tokenizer ../ham-int8/tokenizer.json --out .work/ita-int8
-    python -m mner.export.family --text .work/student/best.pt --tokenizer ../ham-int8/tokenizer.json --out .work/text-int8
+    python -m mner.export.family --checkpoint .work/ita/best.pt --bridged .work/bridged --tokenizer ../ham-int8/tokenizer.json \
+        --version 1.1.0 --out .work/ita-int8
+    python -m mner.export.family --text .work/student/best.pt --tokenizer ../ham-int8/tokenizer.json --out .work/text-int8 --measure-only
 
 Exports the float graph, quantises it with ranges fixed on training tweets, measures both on the validation splits, and writes manifest and model
 card. (`ham` has an exporter of its own, `mner/export/ham.py`: it joins a branch and a fusion that were trained apart.)
@@ -91,13 +92,15 @@ def main() -> None:
     parser.add_argument("--vision", type=Path, default=Path("../vision-int8"), help="for the names of objects and tags, and the version")
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--version", default="", help="changes with every release of the weights; not with --measure-only")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--recipe", default="models/training/README.md")
     parser.add_argument("--measure-only", action="store_true", help="stop after the scores; no manifest, no card")
     args = parser.parse_args()
     torch.set_num_threads(1)
 
+    if not (args.version or args.measure_only):
+        parser.error("a bundle needs a --version, which changes with every release of its weights")
     family, model = load_family(args.checkpoint) if args.checkpoint else ("text", load_plain(args.text))
     names: tuple[str, ...] = model.INPUTS  # type: ignore[assignment]
     if set(NEIGHBOUR_INPUTS) & set(names) and args.vectors is None:

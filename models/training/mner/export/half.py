@@ -1,4 +1,4 @@
-"""fp16 for GPUs: all of the graph in half precision but its inputs, its outputs, and what must not be: sums of long rows and word embeddings.
+"""fp16 for GPUs: all of the graph in half precision but its inputs, its outputs, norms and softmax (which sum long rows), and word embeddings.
 
 Word embeddings stay int8 with a scale for each row, as in the int8 graph: they are half of all parameters, and a lookup computes nothing.
 On a CPU ONNX Runtime puts a cast around each operator that it has in float32 only: slow, but the same numbers, so the graph can be measured anywhere.
@@ -25,7 +25,7 @@ def halve(source: Path, target: Path) -> None:
     drop_unused(model)
     blocked = [*DEFAULT_OP_BLOCK_LIST, *IN_FLOAT]
     halved = convert_float_to_float16(model, max_finite_val=LARGEST, keep_io_types=True, op_block_list=blocked)
-    once = {tuple(node.output): node for node in halved.graph.node}  # it casts a constant once for each of its readers, under one name
+    once = {tuple(node.output): node for node in halved.graph.node}  # the converter casts a constant once for each of its readers, under one name
     del halved.graph.node[:]
     halved.graph.node.extend(once.values())
     onnx.save(halved, str(target))

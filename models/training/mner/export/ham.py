@@ -1,6 +1,6 @@
 """Checkpoints → the bundle `ham-int8`, or `ham-fp16`.
 
-    python -m mner.export.ham --text .work/text/best.pt --fusion .work/ham/best.pt --bridged .work/bridged --out ../ham-int8
+    python -m mner.export.ham --text .work/text/best.pt --fusion .work/ham/best.pt --bridged .work/bridged --version 1.3.0 --out ../ham-int8
 
 Exports the float graph, makes it small, measures both on the validation splits, and writes the manifest and the model card.
 """
@@ -61,13 +61,13 @@ def main() -> None:
     parser.add_argument("--fusion", type=Path, required=True)
     parser.add_argument("--bridged", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--version", required=True, help="changes with every release of the weights")
     parser.add_argument("--vision", type=Path, default=Path("../vision-int8"), help="the vision bundle whose features it learned with")
     parser.add_argument("--tokenizer", type=Path, help="default: the one already in the bundle")
     parser.add_argument("--precision", choices=("int8", "fp16"), default="int8")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--recipe", default="")
-    parser.add_argument("--note", default="", help="a sentence on the int8 scores, for the model card")
+    parser.add_argument("--note", default="", help="a sentence on the scores against float32, for the model card")
     parser.add_argument("--auc", default="", help="what the fusion's training found, for the model card")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -147,7 +147,7 @@ def main() -> None:
         *([speeds] if small == "int8" else []),
         *([f"Relevance, own against another picture, AUC: {args.auc}."] if args.auc else []),
     ]
-    (work / "MODEL_CARD.md").write_text(card(args.out.name, scores, facts), encoding="utf-8")
+    (work / "MODEL_CARD.md").write_text(card(args.out.name, scores, facts, suits="int8 for CPUs" if small == "int8" else "fp16 for GPUs"), encoding="utf-8")
     (work / "tokenizer.json").write_bytes((args.tokenizer or args.out / "tokenizer.json").read_bytes())
     write_selftest(work, "ner", small)
     write_manifest(

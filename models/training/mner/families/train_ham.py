@@ -4,7 +4,7 @@ r"""Train the HamLearning-style fusion over a frozen text branch.
         --features .work/features --out .work/ham
 
 Each tweet is seen with its own picture or, as often, with another's. The loss: CRF likelihood of the corrected emissions either way,
-cross-entropy of r (own 1, another's 0), distance of the sentence's meaning to MiniLM's sentence embedding, and a small price on
+cross-entropy of r (own 1, another's 0), distance of the sentence's meaning to MiniLM's sentence embedding, and a price on
 corrections. A tweet without a picture needs no training: its emissions are the text branch's by construction.
 """
 

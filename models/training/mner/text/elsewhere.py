@@ -1,7 +1,7 @@
 """A text branch on corpora that it does not ship for: the dev splits of Broad Twitter, WNUT-17 and Tweebank-NER.
 
     python -m mner.text.elsewhere .work/student/best.pt
-    python -m mner.text.train --corpora wnut17 --out .work/wnut17 --epochs 6        # the yardstick: a branch trained on one of them alone
+    python -m mner.text.train --corpora wnut17 --out .work/wnut17 --epochs 5        # the yardstick: a branch trained on one of them alone
 
 Types are mapped as in training (`mner/labels.py`); a type that a corpus does not annotate is not held against the model. Both conventions are read,
 each with the words that it is made for, as the worker cuts them: `entity` takes the sign off `@name` and `#tag`.

@@ -29,7 +29,7 @@ WINDOW, NEGATIVE, BATCH = 4, 8, 4096
 
 def forms_of(words: Sequence[str]) -> list[str]:
     """Forms of a text's words, without what follows an `@`."""
-    accounts = [w[0] in "@＠" and len(w) > 1 or before in ("@", "＠") for before, w in zip(("", *words), words, strict=False)]
+    accounts = [w[0] in "@＠" and len(w) > 1 or before.endswith(("@", "＠")) for before, w in zip(("", *words), words, strict=False)]
     return [form_of(w) for w, account in zip(words, accounts, strict=True) if not account]
 
 

@@ -1,6 +1,6 @@
 """Step 7: the bundle `models/vision-int8`: student -> fp32 graph -> int8 graph, labels, model card, manifest with scores.
 
-    python -m mner.vision.export --name student --version 1.0.0
+    python -m mner.vision.export --name student --version 1.1.0
 
 The fp32 graph stays in the work folder, to measure the int8 one against.
 """
@@ -81,7 +81,7 @@ def export(paths: Paths, options: argparse.Namespace) -> None:
     facts = size_of(student) | {
         "seconds": round(state["seconds"]),
         "seen": state["seen"],
-        "processes": state["processes"],
+        "processes": state.get("processes", 1),
         "instructions": instructions(),
         "megabytes": round((folder / "model.onnx").stat().st_size / 1e6, 1),
     }
@@ -102,7 +102,7 @@ def export(paths: Paths, options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = arguments(__doc__)
     parser.add_argument("--name", default="student", help="the checkpoint in the work folder")
-    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--version", required=True, help="changes with every release of the weights: caches go by it")
     parser.add_argument("--seed", type=int, default=1, help="the seed that the checkpoint was trained with, for the manifest")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "models/vision-int8")
     options = parser.parse_args()

@@ -6,10 +6,12 @@
 | `classes`  | teacher's frozen classifier           | KL at T = 2 between its reading of the guess and of the real thing  |
 | `tags`     | the same                              | KL at T = 1 of the student's own tag layer, which ships             |
 | `contrast` | captions                              | InfoNCE against a bank with one caption of every training picture   |
-| `affinity` | the same MLP (`pseudo`)                | KL between its ranking of that bank and the student's (affinity mimicking of TinyCLIP, Wu et al., ICCV 2023) |
 | `captions` | captions                              | cosine to the picture's mean caption                                |
 | `pseudo`   | an MLP on the teacher's feature       | cosine to the caption embedding it guesses; counts double without captions |
+| `affinity` | the MLP of `pseudo`                   | KL between its ranking of the bank and the student's [1]            |
 | `objects`  | detections                            | `objects.py`                                                        |
+
+[1] "Affinity mimicking" of TinyCLIP (Wu et al., ICCV 2023).
 """
 
 from __future__ import annotations

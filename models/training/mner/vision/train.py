@@ -1,6 +1,6 @@
 """Step 6: trains the student for a number of seconds; stops, resumes and ends on time.
 
-    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m mner.vision.train --seconds 3600 --views 7
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m mner.vision.train --seconds 2700 --views 7
 
 A process for each core does more than a thread for each: they share a batch and take the mean of their gradients. `python -m` runs one alone.
 
@@ -210,7 +210,7 @@ class Run:
         self.optimiser.zero_grad()
         losses.total(found).backward()
         learned = [*self.student.parameters(), self.scale]
-        for p in learned:  # no caption in this batch, none to contrast
+        for p in learned:  # `scale` has no gradient where no picture of the batch has a caption; the mean over processes needs one
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         self.seconds = self.peers.agree([p.grad for p in learned if p.grad is not None], time.monotonic() - self.started)
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
@@ -239,6 +239,8 @@ class Run:
         first = self.peers.rank == 0
         kept = scored = self.seconds
         running: dict[str, float] = {}
+        if len(self.rows) < self.options.batch * self.peers.count:
+            raise ValueError(f"{len(self.rows)} pictures do not fill one batch: --batch must be smaller")
         while self.seconds < self.options.seconds:
             bank = self.material.captions.one_each(self.material.captioned).to(self.device)
             for rows in self.batches():
@@ -258,6 +260,8 @@ class Run:
         if first:
             self.keep()
             self.report("final")
+        if self.peers.count > 1:
+            distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
