@@ -31,8 +31,12 @@ afterEach(() => stations?.stop());
 async function open(bundle: string, env: Record<string, string> = {}, explain = true): Promise<void> {
   const { config } = loadConfig({
     env: {
-      ...{ MNER_MODELS_DIR: models, MNER_BUNDLE: bundle, MNER_REDIS_URL: 'none', MNER_THREADS: '1' },
-      ...{ MNER_IMAGE_BUDGET_MS: '60000', ...env },
+      MNER_MODELS_DIR: models,
+      MNER_BUNDLE: bundle,
+      MNER_REDIS_URL: 'none',
+      MNER_THREADS: '1',
+      MNER_IMAGE_BUDGET_MS: '60000',
+      ...env,
     },
   });
   origin = memoryOrigin();

@@ -14,14 +14,15 @@ from mner.export.graph import INPUTS, OUTPUTS, example_inputs, export_graph, tra
 from mner.export.half import halve
 from mner.families.ham import Ham, HamConfig, cell_shares
 from mner.families.plain import Plain
-from mner.families.train_ham import area_under_curve, calibration_gap
+from mner.families.train_ham import calibration_gap
 from mner.text.branch import TextConfig
 from mner.text.encoder import EncoderConfig
+from mner.vision.metrics import area_under_curve
 
 
 class Gate(unittest.TestCase):
     def test_its_measures(self) -> None:
-        self.assertEqual(area_under_curve([0.9, 0.8], [0.1, 0.8]), 0.875)  # of four pairs three are in order and one is a tie
+        self.assertEqual(area_under_curve(torch.tensor([0.9, 0.8]), torch.tensor([0.1, 0.8])), 0.875)  # of four pairs three are in order and one is a tie
         honest = ([0.75] * 3 + [0.25], [0.75] + [0.25] * 3)
         self.assertEqual(calibration_gap(*honest), 0.0)
         self.assertEqual(calibration_gap([1.0, 0.0], [1.0, 0.0]), 0.5)

@@ -69,11 +69,14 @@ LIMITS = {
 }
 
 
+#: What a precision is for.
+SUITS = {"int8": "int8 for CPUs", "fp16": "fp16 for GPUs"}
+
 #: What a bundle holds of the words of its training.
 HOLDS = {"mcg": "; `neighbours.bin` lists some 8000 forms of words that stand in them more than once, none of them as the name of an account alone"}
 
 
-def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham", suits: str = "int8 for CPUs") -> str:
+def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham", precision: str = "int8") -> str:
     """Markdown; `facts` are measured figures, one sentence each."""
     about = ABOUT[family]
     return "\n".join(
@@ -81,7 +84,7 @@ def card(name: str, scores: dict[str, Any], facts: list[str], family: str = "ham
             f"# {name}",
             "",
             f"Finds people, places, organisations and other names (PER, LOC, ORG, MISC) in tweets, {about[0]}",
-            f"{about[1]} {suits}.",
+            f"{about[1]} {SUITS[precision]}.",
             "",
             *(line for line in about[2:] if line),
             "",

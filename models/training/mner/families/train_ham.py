@@ -34,6 +34,7 @@ from mner.fitting import Fitting, add_machine_options, autocast, prepare_machine
 from mner.labels import LABELS
 from mner.score import score
 from mner.text.product import PRODUCT, load_product
+from mner.vision.metrics import area_under_curve
 
 SILVER = 0.25
 HELD_OUT = {"tweets": 300, "flickr8k": 500}  # the same pictures, by hash, that the vision student never saw
@@ -92,13 +93,6 @@ def loss_of(fused: Fused, batch: FusionBatch, crf: Crf, price: float) -> tuple[T
     return nll + gate + meaning + price * size, parts
 
 
-def area_under_curve(positive: list[float], negative: list[float]) -> float:
-    """Probability that an own picture's r is above another's (Mann-Whitney), ties counted half."""
-    below = np.sort(negative)
-    wins = np.searchsorted(below, positive, "left") + np.searchsorted(below, positive, "right")
-    return round(float(wins.sum() / 2 / (len(positive) * len(negative))), 4)
-
-
 def calibration_gap(positive: list[float], negative: list[float]) -> float:
     """Expected calibration error of r over ten bins: what it says beside the share of true pairs, one false pair to each true one."""
     told, true = np.r_[positive, negative], np.r_[np.ones(len(positive)), np.zeros(len(negative))]
@@ -144,7 +138,7 @@ def evaluate(
                     if name in PRODUCT and (which != "none" or kind == "own"):
                         paths = crf.decode(emissions[row, :, batch.head], batch.word_mask, batch.head)
                         told[which] += [[LABELS[x] for x in p] for p in paths]
-        out[name] = {"auc": area_under_curve(r["own"], r["other"]), "ece": calibration_gap(r["own"], r["other"])}
+        out[name] = {"auc": round(area_under_curve(torch.tensor(r["own"]), torch.tensor(r["other"])), 4), "ece": calibration_gap(r["own"], r["other"])}
         out[name] |= {f"r_{kind}": round(float(np.mean(values)), 3) for kind, values in r.items()}
         if name in PRODUCT:
             out[name] |= {which: score(gold, answers)["f1"] for which, answers in told.items()}

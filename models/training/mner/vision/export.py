@@ -17,6 +17,7 @@ import torch
 
 from ..bundle import commit_of, write_manifest
 from ..export.check import instructions
+from ..export.manifest import LICENCE
 from ..export.selftest import write_selftest
 from .graph import write_graph
 from .labels import write_labels
@@ -34,7 +35,6 @@ CREDIT = (
     "Trained from scratch on Flickr8k, pictures of public tweets and one photo per ImageNet class; taught by MobileNetV2 1.0 224 and "
     "YOLOX-nano (Apache-2.0), and by sentence embeddings of MiniLM-L6-v2 (Apache-2.0). No weights of the teachers are in the bundle."
 )
-LICENCE = "for research and evaluation, as models/LICENSE says, because of the research data that they learned from"
 
 
 def calibration_pictures(paths: Paths, side: int) -> np.ndarray:
